@@ -29,6 +29,8 @@ class Refusal(Exception):
     code = "internal"
     title = "Internal error"
     retriable = False
+    keeps_changes = False
+    """Whether what the call changed before it was refused stays, as when a stolen token ends its family."""
 
     def __init__(
         self,

@@ -1,0 +1,138 @@
+"""The core: everything is wired here and nowhere else."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+from flask import Flask
+from flask.json.provider import JSONProvider
+from flask_migrate import Migrate
+from flask_smorest import Api
+from flask_sqlalchemy import SQLAlchemy
+from prometheus_client import CollectorRegistry
+from prometheus_flask_exporter import PrometheusMetrics
+from sqlalchemy import Engine
+
+from rest_api import auth, database, problems
+from rest_api.auth import TokenBook
+from rest_api.door import Door
+from rest_api.limits import Queue, RateLimit
+from rest_api.models import metadata
+from rest_api.observability import RequestMetrics, configure_logging
+from rest_api.openapi import describe
+from rest_api.proxies import TrustedProxies
+from rest_api.query.cursors import CursorSealer
+from rest_api.resources import articles, audit, documentation, events, groups, health, jobs, users
+from rest_api.resources import auth as auth_resource
+from rest_api.services import events as event_service
+from rest_api.services.audit import AuditChain
+from rest_api.services.logins import LoginGate
+from rest_api.settings import Settings
+
+VERSION = "0.1.0"
+MIGRATIONS = Path(__file__).parent / "migrations"
+RESOURCES = (auth_resource, articles, users, groups, events, jobs, audit, health)
+
+
+@dataclass(frozen=True)
+class Lakeport:
+    """What routes ask for by `current_app.extensions["lakeport"]`."""
+
+    settings: Settings
+    tokens: TokenBook
+    cursors: CursorSealer
+    login_gate: LoginGate
+    exporter: PrometheusMetrics
+    door: Door
+    description: Callable[[], dict[str, Any]]
+
+
+class OrjsonProvider(JSONProvider):
+    """JSON by orjson: times in UTC with `Z`, decimals as numbers."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return self.encode(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Any:
+        body = self._prepare_response_obj(args, kwargs)
+        return self._app.response_class(self.encode(body), mimetype="application/json")
+
+    @staticmethod
+    def encode(value: Any) -> bytes:
+        """The bytes of a JSON value."""
+        return orjson.dumps(value, default=float, option=orjson.OPT_UTC_Z)
+
+
+def create_app_from_environment() -> TrustedProxies:
+    """The WSGI application that the server runs. Raises SettingsError."""
+    settings = Settings.load(os.environ, Path(".env"))
+    configure_logging(settings.log_level)
+    return TrustedProxies(create_app(settings), settings.trusted_proxies)  # type: ignore[arg-type]
+
+
+def create_app(settings: Settings) -> Flask:
+    """The core with all that governs it. Raises RuntimeError for a route without a rule."""
+    app, db, api = build_app(settings)
+    registry = CollectorRegistry()
+    with app.app_context():
+        engine = db.engine
+    database.prepare(engine)
+    event_service.install(db.session.session_factory)
+    door = Door(
+        settings=settings,
+        db=db,
+        engine=engine,
+        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir),
+        rates=RateLimit(settings.requests_per_minute),
+        queue=Queue(settings.running_requests, settings.queue_seconds),
+        metrics=RequestMetrics.on(registry),
+    )
+    app.extensions["lakeport"] = Lakeport(
+        settings=settings,
+        tokens=auth.configure_tokens(app, settings, engine),
+        cursors=CursorSealer(settings.cursor_key.encode()),
+        login_gate=_login_gate(settings, engine),
+        exporter=PrometheusMetrics(app=None, path=None, export_defaults=False, registry=registry),
+        door=door,
+        description=cache(lambda: describe(app, api)),
+    )
+    problems.install(app)
+    door.install(app)
+    auth.require_admissions(app)
+    return app
+
+
+def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
+    """The routes on their database, with nothing that governs them yet."""
+    app = Flask("lakeport", static_folder=None)
+    app.json = OrjsonProvider(app)
+    app.config.update(
+        SQLALCHEMY_DATABASE_URI=database.driver_url(settings.database_url),
+        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings.database_url),
+        API_TITLE="Lakeport",
+        API_VERSION=VERSION,
+        OPENAPI_VERSION="3.1.0",
+    )
+    db = SQLAlchemy(app, metadata=metadata, session_options={"expire_on_commit": False})
+    Migrate(app, db, directory=str(MIGRATIONS), compare_type=True)
+    api = Api(app)
+    for resource in RESOURCES:
+        api.register_blueprint(resource.blueprint)
+    app.register_blueprint(documentation.blueprint)
+    return app, db, api
+
+
+def _login_gate(settings: Settings, engine: Engine) -> LoginGate:
+    return LoginGate(
+        engine,
+        settings.login_failures_per_account,
+        settings.login_failures_per_address,
+        settings.login_window_seconds,
+    )

@@ -1,0 +1,240 @@
+"""Who is calling, and whether a route admits him: nobody gets in unless a route's rule says so."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from typing import Any, TypeVar
+
+from flask import Flask, current_app, g, request
+from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
+from flask_jwt_extended.exceptions import JWTExtendedException
+from jwt.exceptions import PyJWTError
+from sqlalchemy import Engine, Select, bindparam, func, select
+
+from rest_api.database import READ_ONLY, utc_now
+from rest_api.errors import Forbidden, Unauthenticated
+from rest_api.models.group import Group, Membership
+from rest_api.models.token import TokenFamily
+from rest_api.models.user import User
+from rest_api.services.tokens import Issue
+from rest_api.settings import Settings, SigningKey
+
+ISSUER = "lakeport"
+AUDIENCE = "lakeport-api"
+ALGORITHM = "HS256"
+REQUIRED_CLAIMS = ("iss", "aud", "exp", "nbf", "iat", "jti", "sub", "fam", "type")
+MAX_TOKEN_CHARACTERS = 4_096
+
+
+class Rule(Enum):
+    """Whom a route admits: everybody, or everybody from a role upwards."""
+
+    ANYONE = 0
+    READER = 1
+    EDITOR = 2
+    ADMIN = 3
+
+
+_RANKS = {"reader": Rule.READER, "editor": Rule.EDITOR, "admin": Rule.ADMIN}
+Route = TypeVar("Route", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Admission:
+    """What a route says of itself: whom it admits, how it may refuse, and the largest body it takes."""
+
+    rule: Rule
+    refuses: tuple[int, ...] = ()
+    body_limit: str = "json_bytes"
+    is_recorded: bool = True
+
+
+def allow(
+    rule: Rule, *, refuses: tuple[int, ...] = (), body_limit: str = "json_bytes", is_recorded: bool = True
+) -> Callable[[Route], Route]:
+    """Declare whom a route admits; the decorator next to the function, below flask-smorest's."""
+    admission = Admission(rule, refuses, body_limit, is_recorded)
+
+    def mark(route: Route) -> Route:
+        route.admission = admission  # type: ignore[attr-defined]
+        return route
+
+    return mark
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Somebody authenticated, as the database knows him at this moment.
+
+    `policy` is the fingerprint of his rights: it changes whenever they do. `family` is his login.
+    """
+
+    id: int
+    username: str
+    role: str
+    groups: tuple[str, ...]
+    family: str
+
+    @property
+    def policy(self) -> str:
+        rights = "\x00".join((str(self.id), self.role, *self.groups))
+        return hashlib.blake2b(rights.encode(), digest_size=8).hexdigest()
+
+    def may(self, rule: Rule) -> bool:
+        """Whether his role reaches the rule."""
+        return _RANKS[self.role].value >= rule.value
+
+
+def current_principal() -> Principal:
+    """The caller of the running request. Raises Unauthenticated on a public route without one."""
+    principal: Principal | None = g.get("principal")
+    if principal is None:
+        raise Unauthenticated("This call needs a bearer token")
+    return principal
+
+
+@dataclass(frozen=True)
+class TokenBook:
+    """Issues and checks tokens, and looks their bearer up in the database."""
+
+    engine: Engine
+    signing_keys: tuple[SigningKey, ...]
+    access_lifetime: timedelta
+    refresh_lifetime: timedelta
+
+    def issue(self, issue: Issue) -> dict[str, Any]:
+        """The body of a token answer."""
+        claims = {"fam": issue.family_id}
+        headers = {"kid": self.signing_keys[0].kid}
+        identity = str(issue.user_id)
+        access = create_access_token(identity, additional_claims=claims, additional_headers=headers)
+        refresh_claims = {**claims, "jti": issue.refresh_jti}
+        refresh = create_refresh_token(identity, additional_claims=refresh_claims, additional_headers=headers)
+        return {
+            "access_token": access,
+            "refresh_token": refresh,
+            "token_type": "Bearer",
+            "expires_in": int(self.access_lifetime.total_seconds()),
+        }
+
+    def read(self, token: str, kind: str) -> Mapping[str, Any]:
+        """The claims of a genuine token of that kind. Raises Unauthenticated, never saying more than needed."""
+        if len(token) > MAX_TOKEN_CHARACTERS:
+            raise Unauthenticated("The token is not valid")
+        try:
+            claims: Mapping[str, Any] = decode_token(token)
+        except (PyJWTError, JWTExtendedException, ValueError, KeyError, TypeError) as error:
+            raise Unauthenticated("The token is not valid or has expired") from error
+        if any(name not in claims for name in REQUIRED_CLAIMS) or claims["type"] != kind:
+            raise Unauthenticated("The token is not valid here")
+        return claims
+
+    def bearer(self, authorization: str | None) -> Principal:
+        """The principal of an `Authorization` header, his rights read now."""
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Unauthenticated("This call needs a bearer token")
+        claims = self.read(token.strip(), "access")
+        return self.look_up(str(claims["fam"]), str(claims["sub"]))
+
+    def look_up(self, family: str, user_id: str) -> Principal:
+        """The principal behind a login that still lives. Raises Unauthenticated."""
+        with self.engine.connect().execution_options(**READ_ONLY) as connection:
+            row = connection.execute(_BEARER, {"family": family}).first()
+        alive = row is not None and row.ended_at is None and row.disabled_at is None and row.expires_at > utc_now()
+        if row is None or not alive or str(row.id) != user_id:
+            raise Unauthenticated("The token is not valid any more")
+        groups = tuple(sorted(row.groups.split(","))) if row.groups else ()
+        return Principal(row.id, row.username, row.role, groups, family)
+
+    def look_up_again(self, principal: Principal) -> Principal:
+        """The same principal with his rights of this moment. Raises Unauthenticated when his login ended."""
+        return self.look_up(principal.family, str(principal.id))
+
+
+def token_book() -> TokenBook:
+    """The token book of the running app."""
+    book: TokenBook = current_app.extensions["lakeport"].tokens
+    return book
+
+
+def authenticate() -> None:
+    """Set `g.principal` from the request's token, where there is one that must hold."""
+    admission = route_admission()
+    g.principal = None
+    if admission is not None and admission.rule is Rule.ANYONE:
+        return
+    g.principal = token_book().bearer(request.headers.get("Authorization"))
+
+
+def authorize() -> None:
+    """Hold the route's rule. Raises Forbidden."""
+    admission = route_admission()
+    if admission is None or admission.rule is Rule.ANYONE:
+        return
+    if not current_principal().may(admission.rule):
+        raise Forbidden(f"This call needs the role {admission.rule.name.lower()}")
+
+
+def route_admission() -> Admission | None:
+    """What the matched route says of itself; None when no route matched."""
+    if request.endpoint is None:
+        return None
+    admission: Admission = current_app.view_functions[request.endpoint].admission  # type: ignore[attr-defined]
+    return admission
+
+
+def require_admissions(app: Flask) -> None:
+    """Stop the start of an app with a route that does not say whom it admits."""
+    silent = [name for name, view in app.view_functions.items() if not hasattr(view, "admission")]
+    if silent:
+        raise RuntimeError(f"no rule on the routes {', '.join(silent)}")
+
+
+def configure_tokens(app: Flask, settings: Settings, engine: Engine) -> TokenBook:
+    """Set Flask-JWT-Extended up: one algorithm, keys chosen by `kid`, issuer and audience checked."""
+    keys = {key.kid: key.secret for key in settings.jwt_secrets}
+    access = timedelta(seconds=settings.access_token_seconds)
+    refresh = timedelta(seconds=settings.refresh_token_seconds)
+    app.config.update(
+        JWT_ALGORITHM=ALGORITHM,
+        JWT_DECODE_ALGORITHMS=[ALGORITHM],
+        JWT_ENCODE_ISSUER=ISSUER,
+        JWT_DECODE_ISSUER=ISSUER,
+        JWT_ENCODE_AUDIENCE=AUDIENCE,
+        JWT_DECODE_AUDIENCE=AUDIENCE,
+        JWT_ACCESS_TOKEN_EXPIRES=access,
+        JWT_REFRESH_TOKEN_EXPIRES=refresh,
+    )
+    manager = JWTManager(app)
+    manager.encode_key_loader(lambda _identity: settings.jwt_secrets[0].secret)
+    manager.decode_key_loader(lambda header, _claims: keys[str(header["kid"])])
+    return TokenBook(engine, settings.jwt_secrets, access, refresh)
+
+
+def _bearer_statement() -> Select[Any]:
+    groups = (
+        select(func.aggregate_strings(Group.name, ","))
+        .join(Membership, Membership.group_id == Group.id)
+        .where(Membership.user_id == User.id)
+        .correlate(User)
+        .scalar_subquery()
+    )
+    return (
+        select(
+            User.id,
+            User.username,
+            User.role,
+            User.disabled_at,
+            TokenFamily.ended_at,
+            TokenFamily.expires_at,
+            groups.label("groups"),
+        )
+        .join(TokenFamily, TokenFamily.user_id == User.id)
+        .where(TokenFamily.id == bindparam("family"))
+    )
+
+
+_BEARER = _bearer_statement()

@@ -1,0 +1,201 @@
+"""The door every request comes in and goes out by: authenticated, admitted, and committed once with its audit entry.
+
+A route never commits. What it changed, the events it caused, the audit entry and a repeatable answer are one
+transaction, made when the answer is known and before it leaves; a refusal rolls back and is recorded alone.
+"""
+
+import hashlib
+import logging
+import re
+import time
+from dataclasses import dataclass
+from http import HTTPMethod
+from uuid import uuid4
+
+import structlog
+from flask import Flask, Response, g, request
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import Engine
+
+from rest_api import auth, idempotency, problems
+from rest_api.database import utc_now
+from rest_api.errors import TooLarge
+from rest_api.limits import Queue, RateLimit
+from rest_api.observability import RequestMetrics
+from rest_api.request import SAFE_METHODS
+from rest_api.services.audit import AuditChain, AuditEntry, redact, redact_query
+from rest_api.settings import Settings
+
+METHODS = frozenset(method.value for method in HTTPMethod)
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+API_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Door:
+    """The hooks around every route."""
+
+    settings: Settings
+    db: SQLAlchemy
+    engine: Engine
+    chain: AuditChain
+    rates: RateLimit
+    queue: Queue
+    metrics: RequestMetrics
+
+    def install(self, app: Flask) -> None:
+        """Put the door in front of an app."""
+        app.before_request(self.enter)
+        app.after_request(self.leave)
+        app.teardown_request(self.close)
+
+    def enter(self) -> Response | None:
+        """Let a request in; a stored answer to a repeated one is given at once."""
+        g.started = time.perf_counter()
+        g.request_id = self._request_id()
+        g.refusal = g.allowance = g.idempotent = None
+        g.record = {}
+        structlog.contextvars.bind_contextvars(request_id=g.request_id)
+        auth.authenticate()
+        auth.authorize()
+        self._admit()
+        self._bound_body()
+        return idempotency.begin(self.db.session)
+
+    def leave(self, response: Response) -> Response:
+        """Commit and record what happened, then let the answer out; without its record it stays in."""
+        response = self._answer_conditionally(response)
+        try:
+            self._settle(response)
+        except Exception as error:
+            self.db.session.rollback()
+            response = problems.answer(error)
+        self._dress(response)
+        self._observe(response)
+        return response
+
+    def close(self, _error: BaseException | None) -> None:
+        """Give back what the request held."""
+        if g.pop("holds_turn", False):
+            self.queue.leave()
+        structlog.contextvars.clear_contextvars()
+
+    def give_turn_back(self) -> None:
+        """For a request that will only wait from now on, so that it keeps nobody else waiting."""
+        if g.pop("holds_turn", False):
+            self.queue.leave()
+
+    def entry(self, status: int) -> AuditEntry:
+        """The audit entry of the running request."""
+        principal = g.get("principal")
+        body = redact(self._body(), request.mimetype)
+        return AuditEntry(
+            at=utc_now(),
+            user_id=principal.id if principal else None,
+            username=principal.username if principal else g.record.get("username"),
+            address=request.remote_addr or "",
+            method=request.method if request.method in METHODS else "OTHER",
+            path=request.path,
+            query=redact_query(request.query_string.decode("utf-8", "replace")),
+            body=body.text,
+            body_bytes=body.size_bytes,
+            body_sha256=body.sha256,
+            status=status,
+            dataset=g.record.get("dataset"),
+            columns=g.record.get("columns"),
+            rows=g.record.get("rows"),
+            duration_ms=round((time.perf_counter() - g.started) * 1_000, 3),
+            request_id=g.request_id,
+        )
+
+    def record(self, status: int) -> None:
+        """Record the running request in a transaction of its own."""
+        self.chain.record(self.engine, self.entry(status))
+
+    def _request_id(self) -> str:
+        given = request.headers.get("X-Request-ID", "")
+        return given if REQUEST_ID.fullmatch(given) else uuid4().hex
+
+    def _admit(self) -> None:
+        admission = auth.route_admission()
+        if admission is not None and not admission.is_recorded:
+            return
+        caller = f"user {g.principal.id}" if g.principal else f"address {request.remote_addr}"
+        g.allowance = self.rates.take(caller)
+        self.queue.enter()
+        g.holds_turn = True
+
+    def _bound_body(self) -> None:
+        """Refuse a body that is too large before reading it, or while reading where no length was given."""
+        admission = auth.route_admission()
+        limit = getattr(self.settings, admission.body_limit if admission else "json_bytes")
+        if (request.content_length or 0) > limit:
+            g.is_body_refused = True
+            raise TooLarge(f"The body is larger than {limit} bytes")
+        request.max_content_length = limit
+
+    def _body(self) -> bytes:
+        if g.get("is_body_refused") or g.refusal is not None and g.refusal.status == 413:
+            return b""
+        return request.get_data(cache=True)
+
+    def _settle(self, response: Response) -> None:
+        session = self.db.session
+        admission = auth.route_admission()
+        if admission is not None and not admission.is_recorded:
+            return session.rollback()
+        is_anonymous_401 = response.status_code == 401 and not g.get("principal") and "username" not in g.record
+        if is_anonymous_401:
+            self.metrics.unauthenticated.inc()
+            return session.rollback()
+        entry = self.entry(response.status_code)
+        if self._keeps_changes(response):
+            idempotency.keep(session, response)
+            return self.chain.commit(session(), entry)
+        session.rollback()
+        return self.chain.record(self.engine, entry)
+
+    def _keeps_changes(self, response: Response) -> bool:
+        if g.refusal is not None:
+            return bool(g.refusal.keeps_changes)
+        return request.method not in SAFE_METHODS and response.status_code < 400
+
+    def _answer_conditionally(self, response: Response) -> Response:
+        """Give a successful read an ETag over its body, and 304 to who has it already (RFC 9110 section 13)."""
+        if request.method not in ("GET", "HEAD") or response.status_code != 200 or response.is_streamed:
+            return response
+        if "ETag" not in response.headers and g.get("principal"):
+            response.set_etag(hashlib.blake2b(response.get_data(), digest_size=16).hexdigest())
+        if "ETag" in response.headers:
+            response.make_conditional(request)
+        return response
+
+    def _dress(self, response: Response) -> None:
+        headers = response.headers
+        headers["X-Request-ID"] = g.request_id
+        headers.extend(g.allowance.headers() if g.get("allowance") else {})
+        for name, value in SECURITY_HEADERS.items():
+            headers.setdefault(name, value)
+        headers.setdefault("Content-Security-Policy", API_CONTENT_POLICY)
+        if request.is_secure:
+            headers["Strict-Transport-Security"] = "max-age=31536000"
+        if g.get("principal"):
+            headers.setdefault("Cache-Control", "private")
+            headers["Vary"] = "Authorization, Accept"
+        else:
+            headers.setdefault("Cache-Control", "no-store")
+
+    def _observe(self, response: Response) -> None:
+        seconds = time.perf_counter() - g.started
+        rule = request.url_rule.rule if request.url_rule else None
+        method = request.method if request.method in METHODS else "OTHER"
+        self.metrics.observe(method, rule, response.status_code, seconds)
+        level = logging.ERROR if response.status_code >= 500 else logging.INFO
+        log.log(level, "request", method=method, route=rule, status=response.status_code, ms=round(seconds * 1e3, 1))

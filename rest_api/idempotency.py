@@ -1,0 +1,78 @@
+"""`Idempotency-Key`: the same POST sent twice has one effect and one answer, for 24 hours.
+
+The answer is stored in the transaction of the effect, so that neither is there without the other. A second call
+that comes meanwhile is refused (PostgreSQL) or waits for the first one's transaction (SQLite).
+"""
+
+import hashlib
+from datetime import timedelta
+
+from flask import Response, g, request
+from sqlalchemy import text
+from sqlalchemy.orm import Session, scoped_session
+
+from rest_api.database import utc_now
+from rest_api.errors import Conflict, FieldError, Invalid, Unprocessable
+from rest_api.models.idempotency import IdempotencyKey
+
+LIFETIME = timedelta(hours=24)
+MAX_KEY_CHARACTERS = 255
+KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Link")
+
+
+def begin(session: scoped_session[Session]) -> Response | None:
+    """The stored answer when this call was answered before; remembers to store the answer otherwise.
+
+    Raises Unprocessable when the key came with another body, Conflict while the first call is running.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None or request.method != "POST" or not g.get("principal"):
+        return None
+    if not 0 < len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
+        detail = f"Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} printable characters"
+        raise Invalid(detail, errors=[FieldError("Idempotency-Key", detail)])
+    wanted = IdempotencyKey(
+        user_id=g.principal.id,
+        method=request.method,
+        path=request.full_path[:500],
+        key=key,
+        body_sha256=hashlib.sha256(request.get_data(cache=True)).hexdigest(),
+        created_at=utc_now(),
+    )
+    _take_turn(session, wanted)
+    known = session.get(IdempotencyKey, (wanted.user_id, wanted.method, wanted.path, wanted.key))
+    if known is not None and known.created_at > utc_now() - LIFETIME:
+        return _repeat(known, wanted)
+    if known is not None:
+        session.delete(known)
+        session.flush()
+    g.idempotent = wanted
+    return None
+
+
+def keep(session: scoped_session[Session], response: Response) -> None:
+    """Store a successful answer under the call's key."""
+    stored: IdempotencyKey | None = g.idempotent
+    if stored is None or response.status_code >= 400:
+        return
+    stored.status = response.status_code
+    stored.headers = {name: response.headers[name] for name in KEPT_HEADERS if name in response.headers}
+    stored.body = response.get_data()
+    session.add(stored)
+
+
+def _repeat(known: IdempotencyKey, wanted: IdempotencyKey) -> Response:
+    if known.body_sha256 != wanted.body_sha256:
+        raise Unprocessable("This Idempotency-Key was used with another body", code="idempotency_key_reused")
+    response = Response(known.body, known.status, headers=known.headers)
+    response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+def _take_turn(session: scoped_session[Session], wanted: IdempotencyKey) -> None:
+    if session.get_bind().dialect.name != "postgresql":
+        return  # the transaction has SQLite's one write lock already
+    name = "\x00".join((str(wanted.user_id), wanted.method, wanted.path, wanted.key))
+    lock = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), signed=True)
+    if not session.scalar(text("select pg_try_advisory_xact_lock(:lock)"), {"lock": lock}):
+        raise Conflict("A call with this Idempotency-Key is still in progress", code="idempotency_in_progress")

@@ -1,0 +1,68 @@
+"""What an operator sees: log lines in logfmt, and the metrics of requests."""
+
+import logging
+import sys
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+LABELS = ("method", "url_rule", "status")
+UNMATCHED = "unmatched"
+"""The one route label of all paths that match no route: a scanner must not make a series of each."""
+
+
+def configure_logging(level: str) -> None:
+    """Write every log line of this process to standard error as logfmt, tracebacks included, secrets never."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[
+            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+            structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False),
+        ],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+@dataclass(frozen=True)
+class RequestMetrics:
+    """The counters and the histogram of HTTP requests, by method, route template and status."""
+
+    total: Counter
+    exceptions: Counter
+    duration: Histogram
+    unauthenticated: Counter
+
+    @classmethod
+    def on(cls, registry: CollectorRegistry) -> "RequestMetrics":
+        """Declare the metrics in a registry."""
+        return cls(
+            Counter("flask_http_request", "HTTP requests", LABELS, registry=registry),
+            Counter("flask_http_request_exceptions", "HTTP requests answered with 400 or above", LABELS, registry=registry),
+            Histogram("flask_http_request_duration_seconds", "Time to answer HTTP requests", LABELS, registry=registry),
+            Counter("lakeport_anonymous_refusals", "Anonymous calls refused with 401", registry=registry),
+        )
+
+    def observe(self, method: str, url_rule: str | None, status: int, seconds: float) -> None:
+        """Count one answered request."""
+        labels = (method, url_rule or UNMATCHED, str(status))
+        self.total.labels(*labels).inc()
+        self.duration.labels(*labels).observe(seconds)
+        if status >= 400:
+            self.exceptions.labels(*labels).inc()

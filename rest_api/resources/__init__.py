@@ -1,0 +1,1 @@
+"""Wire schemas and routes, one noun a file."""

@@ -1,0 +1,258 @@
+"""`/articles`: pages, single articles and batches."""
+
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from rest_api.auth import Rule, allow, current_principal
+from rest_api.models.article import Article
+from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
+from rest_api.query.sql import Page, Source
+from rest_api.request import session
+from rest_api.resources.listing import lists
+from rest_api.resources.wire import Blueprint, Time, WireSchema, if_match, invalid_fields, json_body
+from rest_api.services import article_batches, articles
+from rest_api.services.articles import Expected
+
+ARTICLES = Shape(
+    name="articles",
+    columns=(
+        Column("id", ColumnType.INTEGER, "number of the article"),
+        Column("title", ColumnType.TEXT, "1 to 200 characters"),
+        Column("content", ColumnType.TEXT, "at most 100,000 characters"),
+        Column("author_id", ColumnType.INTEGER, "its creator; null for synced articles"),
+        Column("origin", ColumnType.TEXT, "where a synced article comes from"),
+        Column("external_id", ColumnType.TEXT, "its id at the origin"),
+        Column("external_version", ColumnType.INTEGER, "its version at the origin"),
+        Column("version", ColumnType.INTEGER, "counts its changes here"),
+        Column("created_at", ColumnType.TIMESTAMP, "when it was created here"),
+        Column("updated_at", ColumnType.TIMESTAMP, "when it was changed last"),
+    ),
+    key=("id",),
+    default_order=(Order("id", descending=False),),
+)
+blueprint = Blueprint("articles", __name__, url_prefix="/articles", description="Articles, written and synced")
+ARTICLE_PATH = "/<int(max=9223372036854775807):article_id>"
+
+
+class ArticleSchema(WireSchema):
+    """An article."""
+
+    id = fields.Integer(metadata={"description": "number of the article", "example": 1})
+    title = fields.String(metadata={"example": "Lakes in autumn"})
+    content = fields.String(metadata={"example": "The water is clear now."})
+    author_id = fields.Integer(allow_none=True, metadata={"description": "its creator; null for synced articles"})
+    origin = fields.String(allow_none=True, metadata={"description": "where a synced article comes from"})
+    external_id = fields.String(allow_none=True, metadata={"description": "its id at the origin"})
+    external_version = fields.Integer(allow_none=True, metadata={"description": "its version at the origin"})
+    version = fields.Integer(metadata={"description": "counts its changes here", "example": 1})
+    created_at = Time(metadata={"description": "when it was created here"})
+    updated_at = Time(metadata={"description": "when it was changed last"})
+
+
+TITLE = validate.Length(min=1, max=200)
+CONTENT = validate.Length(max=100_000)
+
+
+class NewArticleSchema(WireSchema):
+    """A new article, or all of one that is there."""
+
+    title = fields.String(required=True, validate=TITLE, metadata={"example": "Lakes in autumn"})
+    content = fields.String(required=True, validate=CONTENT, metadata={"example": "The water is clear now."})
+
+
+class ArticleReplacementSchema(NewArticleSchema):
+    """All of an article, and the version it is believed to have."""
+
+    version = fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
+
+
+class ArticleChangeSchema(WireSchema):
+    """What to change of an article, and the version it is believed to have."""
+
+    title = fields.String(validate=TITLE, metadata={"example": "Lakes in winter"})
+    content = fields.String(validate=CONTENT)
+    version = fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
+
+
+class OperationSchema(WireSchema):
+    """One change of a batch: by `id`, or by `origin`, `external_id` and `external_version`."""
+
+    op = fields.String(required=True, validate=validate.OneOf(["upsert", "delete"]), metadata={"example": "upsert"})
+    id = fields.Integer(strict=True, validate=validate.Range(1, 2**63 - 1))
+    origin = fields.String(validate=validate.Length(1, 64), metadata={"example": "base_a"})
+    external_id = fields.String(validate=validate.Length(1, 200), metadata={"example": "17"})
+    external_version = fields.Integer(strict=True, validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3})
+    title = fields.String(validate=TITLE, metadata={"example": "Lakes in autumn"})
+    content = fields.String(validate=CONTENT, metadata={"example": "The water is clear now."})
+    repair = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "apply whatever the version"})
+
+    @ma.validates_schema
+    def is_complete(self, data: dict[str, Any], **_: Any) -> None:
+        """One way to name the article, and all that the change needs."""
+        if ("id" in data) == ("origin" in data or "external_id" in data):
+            raise ma.ValidationError("name the article by id, or by origin and external_id", "id")
+        if "id" not in data:
+            _require(data, "origin", "external_id", "external_version")
+        if data.get("op") == "upsert":
+            _require(data, "title", "content")
+
+
+def _require(data: dict[str, Any], *names: str) -> None:
+    missing = {name: ["Missing data for required field."] for name in names if name not in data}
+    if missing:
+        raise ma.ValidationError(missing)
+
+
+class BatchSchema(WireSchema):
+    """Up to 1,000 changes; valid ones commit together."""
+
+    operations = fields.List(fields.Nested(OperationSchema), required=True, validate=validate.Length(1, 1_000))
+
+
+class OutcomeSchema(WireSchema):
+    """What became of an operation."""
+
+    index = fields.Integer()
+    id = fields.Integer(allow_none=True)
+    outcome = fields.String(validate=validate.OneOf(["created", "updated", "unchanged", "stale", "deleted"]))
+
+
+class RejectionSchema(WireSchema):
+    """An operation that was not applied, and why."""
+
+    index = fields.Integer()
+    code = fields.String()
+    detail = fields.String()
+
+
+class BatchAnswerSchema(WireSchema):
+    """The outcome of every operation that was applied, and the errors of the others."""
+
+    data = fields.List(fields.Nested(OutcomeSchema))
+    errors = fields.List(fields.Nested(RejectionSchema))
+
+
+@blueprint.route("", methods=["GET"])
+@lists(ARTICLES, ArticleSchema)
+@allow(Rule.READER)
+def list_articles(query: Query) -> Page:
+    """List articles."""
+    return Source.of(Article, ARTICLES).page(session(), query)
+
+
+@blueprint.route("", methods=["POST"])
+@blueprint.arguments(NewArticleSchema)
+@blueprint.response(201, ArticleSchema)
+@allow(Rule.EDITOR)
+def create_article(body: dict[str, str]) -> tuple[Article, int, dict[str, str]]:
+    """Create an article; its author is the caller."""
+    article = articles.create_article(session(), body["title"], body["content"], current_principal().id)
+    return article, 201, {"Location": f"/articles/{article.id}", **_tag(article)}
+
+
+@blueprint.route(ARTICLE_PATH, methods=["GET"])
+@blueprint.response(200, ArticleSchema)
+@allow(Rule.READER, refuses=(404,))
+def read_article(article_id: int) -> tuple[Article, int, dict[str, str]]:
+    """Read one article."""
+    article = articles.find_article(session(), article_id)
+    return article, 200, _tag(article)
+
+
+@blueprint.route(ARTICLE_PATH, methods=["PUT"])
+@blueprint.arguments(ArticleReplacementSchema)
+@blueprint.response(200, ArticleSchema)
+@allow(Rule.EDITOR, refuses=(404, 409, 412))
+def replace_article(body: dict[str, Any], article_id: int) -> tuple[Article, int, dict[str, str]]:
+    """Replace an article that is there."""
+    return _change(article_id, body)
+
+
+@blueprint.route(ARTICLE_PATH, methods=["PATCH"])
+@blueprint.arguments(ArticleChangeSchema)
+@blueprint.response(200, ArticleSchema)
+@allow(Rule.EDITOR, refuses=(404, 409, 412))
+def change_article(body: dict[str, Any], article_id: int) -> tuple[Article, int, dict[str, str]]:
+    """Change a part of an article."""
+    return _change(article_id, body)
+
+
+@blueprint.route(ARTICLE_PATH, methods=["DELETE"])
+@blueprint.response(204)
+@allow(Rule.EDITOR, refuses=(404, 412))
+def delete_article(article_id: int) -> None:
+    """Delete an article."""
+    articles.delete_article(session(), article_id, Expected(if_match()))
+
+
+@blueprint.route("/batch", methods=["POST"])
+@blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": BatchSchema}}})
+@blueprint.response(200, BatchAnswerSchema)
+@allow(Rule.EDITOR, body_limit="batch_bytes")
+def apply_batch() -> dict[str, Any]:
+    """Apply up to 1,000 changes from elsewhere; newest wins, and those that cannot be applied are named."""
+    accepted, rejected = _operations(json_body())
+    outcomes, refused = article_batches.apply_batch(session(), accepted)
+    return {
+        "data": [
+            {"index": each.index, "id": each.article.id if each.article else None, "outcome": each.outcome}
+            for each in outcomes
+        ],
+        "errors": sorted([*rejected, *refused], key=lambda rejection: rejection.index),
+    }
+
+
+def _change(article_id: int, body: dict[str, Any]) -> tuple[Article, int, dict[str, str]]:
+    expected = Expected(if_match(), body.pop("version", None))
+    article = articles.change_article(session(), article_id, expected, **body)
+    return article, 200, _tag(article)
+
+
+def _tag(article: Article) -> dict[str, str]:
+    return {"ETag": f'"{articles.etag(article)}"'}
+
+
+_OPERATION = OperationSchema()
+_ENVELOPE = BatchSchema(exclude=["operations"])
+
+
+def _operations(
+    body: Any,
+) -> tuple[list[article_batches.Operation], list[article_batches.Rejection]]:
+    raw = _raw_operations(body)
+    accepted, rejected = [], []
+    for index, item in enumerate(raw):
+        problems = _OPERATION.validate(item) if isinstance(item, dict) else {"_schema": ["Not an operation."]}
+        if problems:
+            rejected.append(article_batches.Rejection(index, "invalid", invalid_fields(problems, _OPERATION).detail))
+        else:
+            accepted.append(_operation(index, item))
+    return accepted, rejected
+
+
+def _raw_operations(body: Any) -> list[Any]:
+    envelope = {name: value for name, value in body.items() if name != "operations"} if isinstance(body, dict) else body
+    problems = _ENVELOPE.validate(envelope) if isinstance(envelope, dict) else {"_schema": ["Not an object."]}
+    if problems:
+        raise invalid_fields(problems, BatchSchema())
+    raw = body.get("operations")
+    if not isinstance(raw, list) or not 1 <= len(raw) <= article_batches.MAX_OPERATIONS:
+        detail = f"expected a list of 1 to {article_batches.MAX_OPERATIONS} operations"
+        raise invalid_fields({"operations": [detail]}, BatchSchema())
+    return raw
+
+
+def _operation(index: int, item: dict[str, Any]) -> article_batches.Operation:
+    source = (item["origin"], item["external_id"]) if "id" not in item else None
+    return article_batches.Operation(
+        index,
+        item["op"],
+        item.get("id"),
+        source,
+        item.get("external_version", 0),
+        item.get("title", ""),
+        item.get("content", ""),
+        item.get("repair", False),
+    )
