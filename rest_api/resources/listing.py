@@ -1,0 +1,126 @@
+"""The decorator of a list route: reads the query, answers one page and tells where the next one is."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from functools import wraps
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import marshmallow as ma
+import orjson
+from flask import Response, current_app, g, request
+from flask_smorest import Blueprint
+
+from rest_api.errors import Invalid
+from rest_api.query.conditions import Query, Shape
+from rest_api.query.cursors import Binding, CursorSealer
+from rest_api.query.description import query_parameters
+from rest_api.query.grammar import parse_url
+from rest_api.query.sql import Page
+from rest_api.request import recorded
+
+MAX_PARAMETERS = 200
+Pairs = list[tuple[str, str]]
+Lister = Callable[..., Page]
+
+
+def lists(shape: Shape, schema: type[ma.Schema]) -> Callable[[Lister], Callable[..., Response]]:
+    """Make a route of a function that takes a Query (and the path's arguments) and returns its Page.
+
+    Stands right below `@blueprint.route`. `schema` describes one row; rows are written as they come.
+    """
+
+    def decorate(list_rows: Lister) -> Callable[..., Response]:
+        @wraps(list_rows)
+        def route(**path: Any) -> Response:
+            pairs = given_pairs(request.query_string)
+            query = parse_url(pairs, shape)
+            binding = _binding(shape, query)
+            page = list_rows(_positioned(query, binding), **path)
+            return page_response(page, pairs, binding)
+
+        documented: Callable[..., Response] = Blueprint.doc(**documentation(shape, schema))(route)
+        return documented
+
+    return decorate
+
+
+def given_pairs(query_string: bytes) -> Pairs:
+    """The parameters of a URL in their order. Raises Invalid where they are not UTF-8 or far too many."""
+    try:
+        text = query_string.decode("utf-8")
+        return parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=MAX_PARAMETERS)
+    except UnicodeDecodeError as error:
+        raise Invalid("The URL's parameters are not valid UTF-8") from error
+    except ValueError as error:
+        raise Invalid(f"A URL takes at most {MAX_PARAMETERS} parameters") from error
+
+
+def page_response(page: Page, pairs: Pairs, binding: Binding) -> Response:
+    """The envelope of a page, with `Link: rel="next"` where another one follows."""
+    next_cursor = None if page.next_position is None else _sealer().seal(page.next_position, binding)
+    next_url = None if next_cursor is None else _next_url(pairs, next_cursor)
+    body: dict[str, Any] = {"data": page.rows, "next": next_cursor, "next_url": next_url}
+    if page.count_kind is not None:
+        body |= {"count": page.count, "count_kind": page.count_kind}
+    _record(page, binding.shape)
+    response = Response(encode(body), mimetype="application/json")
+    if next_url is not None:
+        response.headers["Link"] = f'<{next_url}>; rel="next"'
+    return response
+
+
+def encode(value: Any) -> bytes:
+    """JSON with times in RFC 3339 with `Z` and decimals as numbers, digit for digit."""
+    return orjson.dumps(value, default=_number, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+def documentation(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
+    """What the API description says of a list."""
+    headers = {"Link": {"description": "the next page, `rel=next`", "schema": {"type": "string"}}}
+    content = {"application/json": {"schema": _envelope(shape, schema)}}
+    answer = {"description": "A page", "headers": headers, "content": content}
+    return {"parameters": query_parameters(shape), "responses": {"200": answer}}
+
+
+def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
+    # A caller may select any of the columns, so that none is sure to be in a row.
+    row = schema(partial=True) if any(field.required for field in schema().fields.values()) else schema
+    properties: dict[str, Any] = {
+        "data": {"type": "array", "items": row},
+        "next": {"type": ["string", "null"], "description": "cursor of the next page; null on the last one"},
+        "next_url": {"type": ["string", "null"], "description": "path and parameters of the next page"},
+    }
+    if "count" in shape.parameters:
+        properties["count"] = {"type": "integer", "description": "rows on all pages, where `count` was asked for"}
+        properties["count_kind"] = {"type": "string", "enum": ["exact", "estimated"]}
+    return {"type": "object", "required": ["data", "next", "next_url"], "properties": properties}
+
+
+def _binding(shape: Shape, query: Query) -> Binding:
+    return Binding(g.principal.id, g.principal.policy, shape, query)
+
+
+def _positioned(query: Query, binding: Binding) -> Query:
+    return query if query.cursor is None else query.at(_sealer().open(query.cursor, binding))
+
+
+def _sealer() -> CursorSealer:
+    sealer: CursorSealer = current_app.extensions["lakeport"].cursors
+    return sealer
+
+
+def _next_url(pairs: Pairs, cursor: str) -> str:
+    kept = [pair for pair in pairs if pair[0] not in ("cursor", "page")]
+    return f"{request.script_root}{request.path}?{urlencode([*kept, ('cursor', cursor)])}"
+
+
+def _record(page: Page, shape: Shape) -> None:
+    columns = list(page.rows[0]) if page.rows else None
+    recorded(dataset=shape.name, columns=columns, rows=len(page.rows))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return orjson.Fragment(format(value, "f"))
+    raise TypeError(f"{type(value).__name__} is not JSON")
