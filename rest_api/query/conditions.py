@@ -1,19 +1,23 @@
 """The values a query is made of, and the shape of what is queried."""
 
 import hashlib
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import cached_property
 from typing import Any
 
-from rest_api.errors import Invalid, unknown
+from rest_api.errors import unknown
 
 OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is")
+COUNTS = ("none", "exact", "estimated")
+PARAMETERS = ("select", "order", "limit", "limit_per", "cursor", "page", "count", "or", "and")
 MAX_CONDITIONS = 100
+MAX_VALUES = 1_000
+MAX_DEPTH = 10
+MAX_CHARACTERS = 10_000
 MAX_PAGED_ROWS = 100_000
 MAX_ROWS_PER_PARENTS = 1_000
-MAX_PARAMETER_CHARACTERS = 20_000
-PARAMETERS = ("select", "order", "limit", "limit_per", "cursor", "page", "count", "or", "and")
 
 
 class ColumnType(Enum):
@@ -52,6 +56,11 @@ class Column:
     description: str = ""
     is_orderable: bool = True
 
+    @property
+    def may_order(self) -> bool:
+        """Whether rows can be ordered, or cut per value, by it."""
+        return self.is_orderable and self.type is not ColumnType.JSON
+
 
 @dataclass(frozen=True)
 class Order:
@@ -63,7 +72,10 @@ class Order:
 
 @dataclass(frozen=True)
 class Shape:
-    """What can be listed: its columns, the key that makes an order total, and the limits of a page."""
+    """What can be listed: its columns, the key that makes an order total, and the limits of a page.
+
+    `parameters` are the reserved ones that the list offers; a column of the same name is reached by JSON only.
+    """
 
     name: str
     columns: tuple[Column, ...]
@@ -102,7 +114,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Not:
-    """What the inner condition is not true of."""
+    """What the inner condition is false of; what is unknown for a null stays unknown, as in SQL."""
 
     condition: "Condition"
 
@@ -124,16 +136,19 @@ class Or:
 Condition = Comparison | Not | And | Or
 
 
-def all_of(conditions: list[Condition]) -> Condition | None:
-    """The conjunction, as simple as it can be said."""
-    if not conditions:
-        return None
+def all_of(conditions: Sequence[Condition]) -> Condition:
+    """The conjunction of at least one condition, as simple as it can be said."""
     return conditions[0] if len(conditions) == 1 else And(tuple(conditions))
+
+
+def any_of(conditions: Sequence[Condition]) -> Condition:
+    """The alternative of at least one condition, as simple as it can be said."""
+    return conditions[0] if len(conditions) == 1 else Or(tuple(conditions))
 
 
 @dataclass(frozen=True)
 class Query:
-    """What a caller asks of a list; `position` holds the order's values of the row that a cursor stands on."""
+    """What a caller asks of a list; `position` holds the order's values of the row that it goes on after."""
 
     select: tuple[str, ...] | None = None
     where: Condition | None = None
@@ -143,22 +158,13 @@ class Query:
     cursor: str | None = None
     page: int | None = None
     count: str = "none"
-    position: tuple[Any, ...] | None = field(default=None)
-
-    def __post_init__(self) -> None:
-        """Raises Invalid where the parts do not go together."""
-        if self.page is not None and self.cursor is not None:
-            raise Invalid("Give page or cursor, not both")
-        if self.page is not None and self.page * self.limit > MAX_PAGED_ROWS:
-            raise Invalid(f"page × limit is at most {MAX_PAGED_ROWS:,}; go on by cursor")
-        if self.limit_per is not None and (self.page or self.cursor):
-            raise Invalid("limit_per gives one page; it takes neither page nor cursor")
+    position: tuple[Any, ...] | None = None
 
     @property
     def fingerprint(self) -> str:
-        """What a cursor is bound to: all but how many rows and where to go on."""
+        """What a cursor is bound to: which rows and columns in which order, not how many or from where."""
         parts = repr((self.select, self.where, self.order, self.limit_per))
-        return hashlib.blake2b(parts.encode(), digest_size=12).hexdigest()
+        return hashlib.blake2b(parts.encode(), digest_size=16).hexdigest()
 
     def selecting(self, names: tuple[str, ...]) -> "Query":
         """The same query for other columns."""

@@ -92,7 +92,10 @@ def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
         "next_url": {"type": ["string", "null"], "description": "path and parameters of the next page"},
     }
     if "count" in shape.parameters:
-        properties["count"] = {"type": "integer", "description": "rows on all pages, where `count` was asked for"}
+        properties["count"] = {
+            "type": "integer",
+            "description": "rows on all pages, where `count` was asked for",
+        }
         properties["count_kind"] = {"type": "string", "enum": ["exact", "estimated"]}
     return {"type": "object", "required": ["data", "next", "next_url"], "properties": properties}
 
