@@ -22,7 +22,7 @@ def read_json(body: object, shape: Shape) -> Query:
     """The query in a JSON value. Raises Invalid naming the nearest valid thing."""
     given = _object("query", body, [name for name in MEMBERS if name == "where" or name in shape.parameters])
     conditions = [] if given.get("where") is None else read_where(given["where"], shape)
-    limit = _whole("limit", given.get("limit"))
+    limit, count = _whole("limit", given.get("limit")), _text("count", given.get("count"))
     query = Query(
         select=None if given.get("select") is None else _names(given["select"], shape),
         where=all_of(conditions) if conditions else None,
@@ -31,7 +31,7 @@ def read_json(body: object, shape: Shape) -> Query:
         limit_per=_text("limit_per", given.get("limit_per")),
         cursor=_text("cursor", given.get("cursor")),
         page=_whole("page", given.get("page")),
-        count=_text("count", given.get("count")) or "none",
+        count="none" if count is None else count,
     )
     return completed(query, shape)
 

@@ -1,0 +1,1 @@
+"""The REST API as a client sees it."""
