@@ -20,6 +20,8 @@ import pytest
 
 # Below Linux's range for outgoing connections, so that none of those takes a port between the look and the bind.
 PORTS = range(28_000, 32_000)
+MEMORY = Path("/dev/shm")
+ROOM_BYTES = 1 << 30
 DEBIAN_BINARIES = Path("/usr/lib/postgresql")
 HOW_TO_GET_POSTGRESQL = "PostgreSQL's initdb is not installed; on Debian: apt-get install postgresql"
 START_SECONDS = 30
@@ -91,7 +93,7 @@ def find_binaries() -> Path | None:
 @contextmanager
 def run_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
     """Run a server on a new folder until the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="lakeport-postgresql-"))
+    folder = Path(tempfile.mkdtemp(prefix="lakeport-postgresql-", dir=_memory_with_room()))
     try:
         password = _make_cluster(binaries, folder)
         process, server = _start(binaries, folder, password)
@@ -101,6 +103,12 @@ def run_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
             _stop(process)
     finally:
         shutil.rmtree(folder)
+
+
+def _memory_with_room() -> Path | None:
+    """A folder in memory, where a database is made ten times as fast as on a disk; None where it is missing or small."""
+    has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES
+    return MEMORY if has_room else None
 
 
 def _make_cluster(binaries: Path, folder: Path) -> str:
