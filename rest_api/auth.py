@@ -68,7 +68,8 @@ def allow(
 class Principal:
     """Somebody authenticated, as the database knows him at this moment.
 
-    `policy` is the fingerprint of his rights: it changes whenever they do. `family` is his login.
+    `policy` is the fingerprint of his rights: it changes whenever they do. `family` is his login, `token_ends_at`
+    the end of the token he showed, in seconds since 1970.
     """
 
     id: int
@@ -76,6 +77,7 @@ class Principal:
     role: str
     groups: tuple[str, ...]
     family: str
+    token_ends_at: float
 
     @property
     def policy(self) -> str:
@@ -137,9 +139,9 @@ class TokenBook:
         if scheme.lower() != "bearer" or not token:
             raise Unauthenticated("This call needs a bearer token")
         claims = self.read(token.strip(), "access")
-        return self.look_up(str(claims["fam"]), str(claims["sub"]))
+        return self.look_up(str(claims["fam"]), str(claims["sub"]), float(claims["exp"]))
 
-    def look_up(self, family: str, user_id: str) -> Principal:
+    def look_up(self, family: str, user_id: str, token_ends_at: float) -> Principal:
         """The principal behind a login that still lives. Raises Unauthenticated."""
         with self.engine.connect().execution_options(**READ_ONLY) as connection:
             row = connection.execute(_BEARER, {"family": family}).first()
@@ -147,11 +149,11 @@ class TokenBook:
         if row is None or not alive or str(row.id) != user_id:
             raise Unauthenticated("The token is not valid any more")
         groups = tuple(sorted(row.groups.split(","))) if row.groups else ()
-        return Principal(row.id, row.username, row.role, groups, family)
+        return Principal(row.id, row.username, row.role, groups, family, token_ends_at)
 
     def look_up_again(self, principal: Principal) -> Principal:
         """The same principal with his rights of this moment. Raises Unauthenticated when his login ended."""
-        return self.look_up(principal.family, str(principal.id))
+        return self.look_up(principal.family, str(principal.id), principal.token_ends_at)
 
 
 def token_book() -> TokenBook:

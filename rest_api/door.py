@@ -23,7 +23,7 @@ from rest_api.errors import TooLarge
 from rest_api.limits import Queue, RateLimit
 from rest_api.observability import RequestMetrics
 from rest_api.request import SAFE_METHODS
-from rest_api.services.audit import AuditChain, AuditEntry, redact, redact_query
+from rest_api.services.audit import AuditChain, AuditEntry, printable, redact, redact_query
 from rest_api.settings import Settings
 
 METHODS = frozenset(method.value for method in HTTPMethod)
@@ -102,7 +102,7 @@ class Door:
             username=principal.username if principal else g.record.get("username"),
             address=request.remote_addr or "",
             method=request.method if request.method in METHODS else "OTHER",
-            path=request.path,
+            path=printable(request.path),
             query=redact_query(request.query_string.decode("utf-8", "replace")),
             body=body.text,
             body_bytes=body.size_bytes,

@@ -1,0 +1,175 @@
+"""The audit trail: chains of entries that nobody can edit, thin out or cut short without it being found.
+
+Every process writes a chain of its own. An entry's HMAC covers its content and the HMAC of the entry before it, so that
+an edit or a removal breaks the chain; how far each chain has come is sealed in a file outside the database, so that a
+cut is found too. Who holds AUDIT_KEY can forge all of it, and who can put back older copies of the database *and* of
+the sealed heads can hide what came after them: keep copies of the heads elsewhere.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from sqlalchemy import Engine, insert
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from rest_api.errors import Unavailable
+from rest_api.models.audit import AuditRecord
+from rest_api.services.audit_heads import Head, HeadFile
+
+BODY_BYTES = 65_536
+REDACTED = "[redacted]"
+SECRET_NAMES = frozenset(
+    {"password", "old", "new", "secret", "token", "access_token", "refresh_token", "authorization", "api_key"}
+)
+_SECRET_PARAMETER = re.compile(r"(?i)(^|&)([^=&]*(?:password|secret|token|api_key|authorization)[^=&]*)=[^&]*")
+GENESIS = ""
+_INSERT = insert(AuditRecord.__table__)
+
+
+@dataclass(frozen=True)
+class AuditEntry:
+    """One call: who, when, what, from where, with which answer."""
+
+    at: datetime
+    user_id: int | None
+    username: str | None
+    address: str
+    method: str
+    path: str
+    query: str
+    body: str | None
+    body_bytes: int
+    body_sha256: str | None
+    status: int
+    dataset: str | None
+    columns: list[str] | None
+    rows: int | None
+    duration_ms: float
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Body:
+    """What the trail keeps of a body: its text without secrets, or where that cannot be had its size alone."""
+
+    text: str | None
+    size_bytes: int
+    sha256: str | None
+
+
+FIELDS = tuple(field.name for field in fields(AuditEntry))
+
+
+class AuditChain:
+    """The chain of this process; it begins with the first entry."""
+
+    def __init__(self, key: bytes, heads_dir: Path) -> None:
+        self._key = key
+        self._heads_dir = heads_dir
+        self._lock = Lock()
+        self._head: Head | None = None
+        self._file: HeadFile | None = None
+
+    def record(self, engine: Engine, entry: AuditEntry) -> None:
+        """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
+        try:
+            # The database's write lock is taken before the chain's, here as in a request's own transaction.
+            with engine.connect() as connection, connection.begin() as transaction, self._lock:
+                self._append(connection.execute, transaction.commit, entry)
+        except (SQLAlchemyError, OSError) as error:
+            raise _not_recorded() from error
+
+    def commit(self, session: Session, entry: AuditEntry) -> None:
+        """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
+        session.flush()
+        session.connection()
+        with self._lock:
+            self._append(session.execute, session.commit, entry)
+
+    def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
+        try:
+            head, file = self._begun()
+            new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
+            execute(_INSERT, {**asdict(entry), "chain": new.chain, "sequence": new.sequence, "hmac": new.hmac})
+        except (SQLAlchemyError, OSError) as error:
+            self._abandon()
+            raise _not_recorded() from error
+        try:
+            commit()
+        except BaseException:
+            # Whether the entry is there is not known, so that nothing may follow it.
+            self._abandon()
+            raise
+        self._head = new
+        file.write(new)
+
+    def _begun(self) -> tuple[Head, HeadFile]:
+        if self._head is None or self._file is None:
+            chain = uuid4().hex
+            self._head, self._file = Head(chain, 0, GENESIS), HeadFile.create(self._heads_dir, chain, self._key)
+        return self._head, self._file
+
+    def _abandon(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._head = self._file = None
+
+
+def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> str:
+    """The HMAC-SHA256 of an entry (or a stored record) in its place: hexadecimal, 64 characters."""
+    content = [chain, sequence, previous, *(getattr(entry, name) for name in FIELDS)]
+    written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return hmac.new(key, b"entry\x00" + written, hashlib.sha256).hexdigest()
+
+
+def redact(body: bytes, media_type: str) -> Body:
+    """What to keep of a body. Small JSON is kept with its secrets struck out; a large body is kept as its SHA-256.
+
+    Of a small body that cannot be read nothing is kept but its size: it may be a password, and a hash of one is guessed.
+    """
+    if not body:
+        return Body(None, 0, None)
+    if len(body) > BODY_BYTES:
+        return Body(None, len(body), hashlib.sha256(body).hexdigest())
+    return Body(_readable(body) if media_type == "application/json" else None, len(body), None)
+
+
+def redact_query(query: str) -> str:
+    """A URL's parameters, with the values of those that are named like secrets struck out."""
+    return printable(_SECRET_PARAMETER.sub(rf"\1\2={REDACTED}", query))
+
+
+def printable(text: str) -> str:
+    """The text as any database stores it: without NUL and without halves of surrogate pairs."""
+    return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+
+
+def _readable(body: bytes) -> str | None:
+    try:
+        return orjson.dumps(_without_secrets(orjson.loads(body))).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
+        return None
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: REDACTED if name.lower() in SECRET_NAMES else _without_secrets(each) for name, each in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(each) for each in value]
+    return value
+
+
+def _not_recorded() -> Unavailable:
+    return Unavailable("The call cannot be recorded, so it is not answered", retry_after_seconds=1)
