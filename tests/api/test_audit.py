@@ -1,0 +1,163 @@
+"""`/audit`: every call is recorded, secrets are not, and tampering is found."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import text
+
+from tests.conftest import PASSWORD, Caller, log_in
+
+
+def execute(app: Flask, statement: str, **values: Any) -> None:
+    """What somebody does who holds the database."""
+    with app.app_context(), app.extensions["sqlalchemy"].engine.begin() as connection:
+        connection.execute(text(statement), values)
+
+
+def entries(admin: Caller, query: str) -> list[dict[str, Any]]:
+    return list(admin.get(f"/audit?{query}").json["data"])
+
+
+def problems(admin: Caller) -> list[str]:
+    found = admin.get("/audit/verify").json
+    assert found["ok"] is (not found["problems"])
+    return [each["detail"] for each in found["problems"]]
+
+
+def make_some(editor: Caller) -> None:
+    for number in range(4):
+        assert editor.post("/articles", {"title": f"t{number}", "content": ""}).status_code == 201
+
+
+def test_an_entry_says_who_did_what_when_and_how_it_ended(admin: Caller, editor: Caller) -> None:
+    made = editor.post("/articles", {"title": "Lakes", "content": "Deep."}, headers={"X-Request-ID": "r-1"})
+    assert made.status_code == 201
+    entry = entries(admin, "request_id=r-1")[0]
+    expected = {"username": "ed", "method": "POST", "path": "/articles", "status": 201, "address": "127.0.0.1"}
+    assert {name: entry[name] for name in expected} == expected
+    assert entry["body"] == '{"title":"Lakes","content":"Deep."}'
+    assert entry["at"].endswith("Z")
+    assert entry["duration_ms"] > 0
+
+
+def test_a_read_says_which_columns_and_how_many_rows(admin: Caller, editor: Caller) -> None:
+    make_some(editor)
+    editor.get("/articles?select=id,title&limit=3")
+    entry = entries(admin, "method=GET&path=/articles")[0]
+    assert (entry["dataset"], entry["columns"], entry["rows"]) == ("articles", ["id", "title"], 3)
+    assert entry["query"] == "select=id,title&limit=3"
+
+
+def test_entries_are_found_by_user_time_path_and_dataset(admin: Caller, reader: Caller) -> None:
+    reader.get("/articles")
+    at = entries(admin, "username=rita&path=/articles")[0]["at"]
+    assert entries(admin, f"username=rita&dataset=articles&at=gte.{at}")
+    assert not entries(admin, f"username=rita&at=gt.{at}")
+
+
+def test_no_secret_is_recorded(admin: Caller, reader: Caller) -> None:
+    reader.put("/users/me/password", {"old": PASSWORD, "new": "another secret one"})
+    reader.client.post("/auth/token", json={"username": "rita", "password": "a wrong guess"})
+    reader.client.post("/auth/token", data='{"password": "a torn guess"', content_type="application/json")
+    reader.get("/articles?access_token=abcdef&x_password=hunter2")
+    shown = str([entries(admin, "limit=100"), admin.get("/audit").get_data(as_text=True)])
+    for secret in (PASSWORD, "another secret one", "a wrong guess", "a torn guess", "abcdef", "hunter2"):
+        assert secret not in shown
+    assert "[redacted]" in shown
+
+
+def test_a_failed_login_is_recorded_under_the_name_it_was_tried_with(admin: Caller, app: Flask) -> None:
+    app.test_client().post("/auth/token", json={"username": "mallory", "password": "x"})
+    assert entries(admin, "username=mallory")[0]["status"] == 401
+
+
+def test_anonymous_refusals_are_counted_not_recorded(admin: Caller, app: Flask) -> None:
+    before = admin.get("/audit?count=exact").json["count"]
+    assert app.test_client().get("/articles").status_code == 401
+    assert admin.get("/audit?count=exact").json["count"] == before + 1
+    assert "lakeport_anonymous_refusals_total 1.0" in app.test_client().get("/metrics").get_data(as_text=True)
+
+
+def test_health_and_metrics_are_not_recorded(admin: Caller) -> None:
+    for path in ("/health", "/health/live", "/health/ready", "/metrics"):
+        assert admin.get(path).status_code == 200
+    assert not entries(admin, "or=(path.like./health*,path.eq./metrics)")
+
+
+def test_a_path_with_a_nul_is_recorded_and_refused(admin: Caller) -> None:
+    assert admin.get("/articles%00").status_code == 404
+    assert entries(admin, "path=like./articles*")[0]["path"] == "/articles\\x00"
+
+
+def test_a_whole_trail_verifies(admin: Caller, editor: Caller) -> None:
+    make_some(editor)
+    found = admin.get("/audit/verify").json
+    assert found["ok"] is True
+    assert found["checked"] >= 6
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("update audit_records set username = 'rita' where username = 'ed' and status = 201", "an entry was altered"),
+        ("update audit_records set hmac = 'x' where sequence = 3", "an entry was altered"),
+        ("delete from audit_records where sequence = 3", "an entry is missing"),
+        ("delete from audit_records where sequence > 3", "the chain was cut short"),
+        ("delete from audit_records", "the chain was cut short"),
+        ("delete from audit_records where sequence = 1", "an entry is missing"),
+    ],
+)
+def test_an_edit_a_removal_and_a_cut_are_found(
+    app: Flask, admin: Caller, editor: Caller, statement: str, problem: str
+) -> None:
+    make_some(editor)
+    execute(app, statement)
+    assert problems(admin) == [problem]
+
+
+def test_a_head_that_was_altered_or_taken_away_is_found(app: Flask, admin: Caller, editor: Caller) -> None:
+    make_some(editor)
+    (head,) = app.extensions["lakeport"].settings.heads_dir.glob("*.head")
+    whole = head.read_bytes()
+    head.write_bytes(whole.replace(b",", b", ", 1).replace(b"1", b"2"))
+    assert "the sealed head was altered" in problems(admin)
+    head.unlink()
+    assert problems(admin) == ["the sealed head is missing"]
+
+
+def test_without_its_record_a_call_is_not_answered_and_changes_nothing(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = make_app()
+    editor = log_in(app, "ed")
+    execute(app, "alter table audit_records rename to hidden")
+    for answer in (editor.get("/articles"), editor.post("/articles", {"title": "x", "content": ""})):
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    execute(app, "alter table hidden rename to audit_records")
+    assert editor.get("/articles").json["data"] == []
+    assert editor.post("/articles", {"title": "x", "content": ""}).status_code == 201
+
+
+def test_a_commit_whose_end_is_not_known_begins_a_new_chain(
+    app: Flask, admin: Caller, editor: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_some(editor)
+    session_type = app.extensions["sqlalchemy"].session.session_factory.class_
+
+    def fail(_: Any) -> None:
+        raise OSError("the line broke")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(session_type, "commit", fail)
+        assert editor.post("/articles", {"title": "x", "content": ""}).status_code == 500
+    make_some(editor)
+    assert len({each["chain"] for each in entries(admin, "limit=100")}) == 2
+    assert problems(admin) == []
+
+
+def test_only_administrators_read_the_trail(editor: Caller) -> None:
+    assert editor.get("/audit").status_code == 403
+    assert editor.get("/audit/verify").status_code == 403
