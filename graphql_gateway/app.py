@@ -1,0 +1,107 @@
+"""The gateway: everything is wired here and nowhere else."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http import HTTPStatus
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from graphql_gateway import explorers, health
+from graphql_gateway.documents import Documents
+from graphql_gateway.door import Door
+from graphql_gateway.graphql_http import GraphQLEndpoint
+from graphql_gateway.limits import Limits
+from graphql_gateway.observability import GatewayMetrics, configure_logging, exposition
+from graphql_gateway.proxies import TrustedProxies
+from graphql_gateway.rest_client import RestClient
+from graphql_gateway.settings import Settings, SettingsError
+from graphql_gateway.types import make_schema
+
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+
+
+def create_app_from_environment() -> ASGIApp:
+    """The ASGI application that the server runs; wrong settings end the process with code 2, one line each."""
+    try:
+        settings = Settings.load(os.environ, Path(".env"))
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            sys.stderr.write(f"setting {mistake}\n")
+        sys.exit(2)
+    configure_logging(settings.log_level)
+    return create_app(settings)
+
+
+def create_app(settings: Settings) -> ASGIApp:
+    """The gateway with all that governs it. It starts and stays live without the core."""
+    registry = CollectorRegistry()
+    metrics = GatewayMetrics.on(registry)
+    proxies = TrustedProxies(settings.trusted_proxies)
+    client = _client(settings, metrics)
+    endpoint = _endpoint(settings, client, proxies, metrics)
+    playground, graphiql = explorers.playground(settings.web_dir), explorers.graphiql(settings.web_dir)
+
+    async def graphql(request: Request) -> Response:
+        return await (playground.page if explorers.wants_page(request) else endpoint.answer)(request)
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        yield
+        client.close()
+
+    shown = exposition(registry, settings.prometheus_multiproc_dir)
+    routes = [
+        Route("/graphql", graphql, methods=METHODS),
+        Route("/graphiql", graphiql.page),
+        Route("/explorers/playground/{name}", playground.file),
+        Route("/explorers/graphiql/{name}", graphiql.file),
+        Route("/health", health.live),
+        Route("/health/live", health.live),
+        Route("/health/ready", health.Readiness(client).answer),
+        Route("/metrics", health.Metrics(shown, settings.metrics_token).answer),
+    ]
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _problem})
+    return Door(app, proxies)
+
+
+def _client(settings: Settings, metrics: GatewayMetrics) -> RestClient:
+    return RestClient(
+        settings.core_url,
+        settings.gateway_connections,
+        settings.gateway_waiting_calls,
+        settings.gateway_answer_bytes,
+        metrics,
+    )
+
+
+def _endpoint(
+    settings: Settings, client: RestClient, proxies: TrustedProxies, metrics: GatewayMetrics
+) -> GraphQLEndpoint:
+    schema = make_schema()
+    limits = Limits(
+        settings.graphql_body_bytes,
+        settings.graphql_tokens,
+        settings.graphql_depth,
+        settings.graphql_aliases,
+        settings.graphql_root_fields,
+        settings.graphql_fields,
+    )
+    documents = Documents(schema, limits)
+    return GraphQLEndpoint(schema, documents, limits, client, proxies, metrics, settings.gateway_deadline_seconds)
+
+
+def _problem(request: Request, error: Exception) -> Response:
+    status = getattr(error, "status_code", 500)
+    phrase = HTTPStatus(status).phrase
+    response = health.problem(status, phrase.lower().replace(" ", "_"), phrase, phrase, request.state.request_id)
+    response.headers.update(getattr(error, "headers", None) or {})
+    return response

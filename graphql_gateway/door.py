@@ -1,0 +1,75 @@
+"""The door every request comes in and goes out by: it gets an id, and its answer the headers that protect browsers."""
+
+import re
+from dataclasses import dataclass
+from uuid import uuid4
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from graphql_gateway.proxies import TrustedProxies
+
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+INTERNAL = {"type": "urn:lakeport:problem:internal", "title": "Internal error", "status": 500, "code": "internal"}
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Door:
+    """ASGI middleware around everything."""
+
+    app: ASGIApp
+    proxies: TrustedProxies
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a request in and its answer out."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        headers = Headers(scope=scope)
+        request_id = _request_id(headers)
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        added = {"X-Request-ID": request_id, **(STRICT_TRANSPORT if self._is_secure(scope, headers) else {})}
+        has_started = False
+
+        async def dressed(message: Message) -> None:
+            nonlocal has_started
+            if message["type"] == "http.response.start":
+                has_started = True
+                _dress(MutableHeaders(scope=message), added)
+            await send(message)
+
+        try:
+            await self.app(scope, receive, dressed)
+        except Exception:
+            log.exception("unexpected error")
+            if not has_started:
+                await JSONResponse(INTERNAL, 500, media_type="application/problem+json")(scope, receive, dressed)
+
+    def _is_secure(self, scope: Scope, headers: Headers) -> bool:
+        peer = (scope.get("client") or ("",))[0]
+        is_forwarded = headers.get("x-forwarded-proto") == "https" and self.proxies.trusts(peer)
+        return scope["scheme"] == "https" or is_forwarded
+
+
+def _request_id(headers: Headers) -> str:
+    given = headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def _dress(headers: MutableHeaders, added: dict[str, str]) -> None:
+    headers.update(added)
+    for name, value in SECURITY_HEADERS.items():
+        headers.setdefault(name, value)

@@ -1,0 +1,140 @@
+"""What a GraphQL document may be at most, measured before anything is done for it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    InlineFragmentNode,
+    ListValueNode,
+    Node,
+    ObjectValueNode,
+    OperationDefinitionNode,
+    SelectionSetNode,
+)
+
+from graphql_gateway.errors import TooLarge
+
+MAX_VALUE_DEPTH = 32
+INTROSPECTION = ("__schema", "__type")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most of each; `body_bytes` and `tokens` hold before a document is parsed."""
+
+    body_bytes: int
+    tokens: int
+    depth: int
+    aliases: int
+    root_fields: int
+    fields: int
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a selection is, the fields of fragments counted at each use."""
+
+    depth: int = 0
+    aliases: int = 0
+    fields: int = 0
+
+    def __add__(self, other: "Size") -> "Size":
+        return Size(max(self.depth, other.depth), self.aliases + other.aliases, self.fields + other.fields)
+
+
+def check(document: DocumentNode, limits: Limits) -> None:
+    """Raises TooLarge, naming the limit, for a document beyond one."""
+    scales = Scales.of(document)
+    operations = [each for each in document.definitions if isinstance(each, OperationDefinitionNode)]
+    size = sum((scales.size(each.selection_set) for each in operations), Size())
+    root_fields = max((scales.root_fields(each.selection_set) for each in operations), default=0)
+    _require(size.depth, limits.depth, "levels of fields")
+    _require(size.aliases, limits.aliases, "aliases")
+    _require(root_fields, limits.root_fields, "fields at the top of an operation")
+    _require(size.fields, limits.fields, "fields")
+    _require(_value_depth(document), MAX_VALUE_DEPTH, "levels in a value")
+
+
+def _require(size: int, limit: int, what: str) -> None:
+    if size > limit:
+        raise TooLarge(f"The document has more than {limit} {what}")
+
+
+@dataclass
+class Scales:
+    """Measures selections; each fragment once, so that fragments of fragments cost no more than their text."""
+
+    fragments: dict[str, FragmentDefinitionNode]
+    sizes: dict[str, Size] = field(default_factory=dict)
+    roots: dict[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, document: DocumentNode) -> "Scales":
+        """Scales that know a document's fragments, each measured before those that use it."""
+        fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+        return cls(fragments)
+
+    def size(self, selections: SelectionSetNode) -> Size:
+        """The size of a selection set."""
+        return sum((self._size(each) for each in selections.selections), Size())
+
+    def root_fields(self, selections: SelectionSetNode) -> int:
+        """The fields of a selection set itself, those of its fragments among them."""
+        return sum(self._root_fields(each) for each in selections.selections)
+
+    def _size(self, node: Node) -> Size:
+        if isinstance(node, FragmentSpreadNode):
+            return self._fragment_size(node.name.value)
+        if isinstance(node, InlineFragmentNode):
+            return self.size(node.selection_set)
+        if not isinstance(node, FieldNode):
+            return Size()
+        inner = self.size(node.selection_set) if node.selection_set else Size()
+        # How deep introspection goes is bounded by a rule of its own.
+        depth = 1 if node.name.value in INTROSPECTION else inner.depth + 1
+        return Size(depth, inner.aliases + (node.alias is not None), inner.fields + 1)
+
+    def _fragment_size(self, name: str) -> Size:
+        if name not in self.sizes:
+            # A fragment within itself counts for nothing here; validation refuses it.
+            self.sizes[name] = Size()
+            fragment = self.fragments.get(name)
+            self.sizes[name] = self.size(fragment.selection_set) if fragment else Size()
+        return self.sizes[name]
+
+    def _root_fields(self, node: Node) -> int:
+        if isinstance(node, InlineFragmentNode):
+            return self.root_fields(node.selection_set)
+        if not isinstance(node, FragmentSpreadNode):
+            return 1
+        name = node.name.value
+        if name not in self.roots:
+            self.roots[name] = 0
+            fragment = self.fragments.get(name)
+            self.roots[name] = self.root_fields(fragment.selection_set) if fragment else 0
+        return self.roots[name]
+
+
+def _value_depth(document: DocumentNode) -> int:
+    """The deepest nesting of lists and objects in the values of a document."""
+    depth = 0
+    level: list[tuple[Node, int]] = [(document, 0)]
+    while level:
+        node, above = level.pop()
+        depth = max(depth, above)
+        is_nesting = isinstance(node, ListValueNode | ObjectValueNode)
+        level += [(child, above + is_nesting) for child in _children(node)]
+    return depth
+
+
+def _children(node: Node) -> Iterator[Node]:
+    for key in node.keys:
+        value = None if key == "loc" else getattr(node, key, None)
+        if isinstance(value, Node):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from (each for each in value if isinstance(each, Node))

@@ -1,0 +1,104 @@
+"""What an operator sees: log lines in logfmt, and the metrics of operations and upstream calls."""
+
+import logging
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+MAX_OPERATION_NAMES = 100
+OTHER = "other"
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+def configure_logging(level: str) -> None:
+    """Write every log line of this process to standard error as logfmt, tracebacks included, secrets never."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    renderer = structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    # It warns of every connection that a peer closed; the failed calls are counted and answered anyway.
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+@dataclass
+class OperationNames:
+    """Keeps the label values of operations few: clients choose the names, so only the first ones become labels."""
+
+    kept: set[str] = field(default_factory=set)
+
+    def label(self, name: str) -> str:
+        """The name itself, or `other` when there are too many already."""
+        if name in self.kept:
+            return name
+        if len(self.kept) >= MAX_OPERATION_NAMES or len(name) > 100:
+            return OTHER
+        self.kept.add(name)
+        return name
+
+
+@dataclass(frozen=True)
+class GatewayMetrics:
+    """The counters and histograms of this process."""
+
+    requests: Counter
+    duration: Histogram
+    upstream_requests: Counter
+    upstream_duration: Histogram
+    upstream_errors: Counter
+    names: OperationNames = field(default_factory=OperationNames)
+
+    @classmethod
+    def on(cls, registry: CollectorRegistry) -> "GatewayMetrics":
+        """Declare the metrics in a registry."""
+        operation, upstream = ("operation",), ("method", "route")
+        return cls(
+            Counter("graphql_requests", "GraphQL requests", ("operation", "outcome"), registry=registry),
+            Histogram(
+                "graphql_request_duration_seconds", "Time to answer", operation, registry=registry, buckets=SECONDS
+            ),
+            Counter("graphql_upstream_requests", "Calls of the core", (*upstream, "status"), registry=registry),
+            Histogram(
+                "graphql_upstream_duration_seconds", "Time the core took", upstream, registry=registry, buckets=SECONDS
+            ),
+            Counter("graphql_upstream_errors", "Calls of the core that failed", (*upstream, "code"), registry=registry),
+        )
+
+    def observe(self, operation: str, outcome: str, seconds: float) -> None:
+        """Count one answered GraphQL request; `outcome` is ok, error or refused."""
+        self.requests.labels(operation, outcome).inc()
+        self.duration.labels(operation).observe(seconds)
+
+
+def exposition(registry: CollectorRegistry, multiprocess_folder: str) -> Callable[[], bytes]:
+    """What writes the metrics in Prometheus' text format: of all processes that share the folder, if there is one."""
+    if not multiprocess_folder:
+        return lambda: generate_latest(registry)
+
+    def of_all_processes() -> bytes:
+        shared = CollectorRegistry()
+        MultiProcessCollector(shared, multiprocess_folder)  # type: ignore[no-untyped-call]
+        return generate_latest(shared)
+
+    return of_all_processes

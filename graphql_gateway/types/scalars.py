@@ -1,0 +1,38 @@
+"""The scalars `Long` and `DateTime`."""
+
+import re
+from typing import Any
+
+from ariadne import ScalarType
+from ariadne.types import SchemaBindable
+from graphql import GraphQLError, IntValueNode, ValueNode, print_ast
+
+TIME = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2}))?"
+)
+
+
+def make_parts() -> list[SchemaBindable]:
+    """What the schema is made of."""
+    long = ScalarType("Long", serializer=to_long, value_parser=to_long, literal_parser=read_long)
+    return [long, ScalarType("DateTime", serializer=str, value_parser=to_time)]
+
+
+def to_long(value: Any) -> int:
+    """A whole number of at most 64 bits. Raises GraphQLError."""
+    if not isinstance(value, int) or isinstance(value, bool) or not -(2**63) <= value < 2**63:
+        raise GraphQLError(f"Long takes a whole number of at most 64 bits, not {str(value)[:40]}")
+    return value
+
+
+def read_long(node: ValueNode, _variables: dict[str, Any] | None = None) -> int:
+    """The whole number in a document. Raises GraphQLError."""
+    is_readable = isinstance(node, IntValueNode) and len(node.value) <= 20
+    return to_long(int(node.value) if is_readable and isinstance(node, IntValueNode) else print_ast(node))
+
+
+def to_time(value: Any) -> str:
+    """A time as the core reads it. Raises GraphQLError."""
+    if not isinstance(value, str) or not TIME.fullmatch(value):
+        raise GraphQLError("DateTime takes a time such as 2026-11-01T12:00:00Z, or a date")
+    return value
