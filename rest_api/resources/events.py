@@ -2,22 +2,24 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from flask import Response, current_app, g, request, stream_with_context
+from flask import Response, current_app, request
 from flask_smorest import Blueprint as Documented
 from marshmallow import fields
 
-from rest_api.auth import Principal, Rule, allow, current_principal, token_book
-from rest_api.database import READ_ONLY
-from rest_api.errors import Refusal, unknown
+from rest_api.auth import Principal, Rule, TokenBook, allow, current_principal, token_book
+from rest_api.database import READ_ONLY, utc_now
+from rest_api.door import Door
+from rest_api.errors import Refusal, Unauthenticated, unknown
 from rest_api.query.values import wrong
 from rest_api.request import recorded
 from rest_api.resources.listing import encode, given_pairs
 from rest_api.resources.wire import Blueprint, Time, WireSchema
 from rest_api.services import events
+from rest_api.services.audit import AuditEntry
 from rest_api.services.events import Watcher
 
 PARAMETERS = ("type", "after", "limit", "wait")
@@ -117,12 +119,13 @@ def _whole(name: str, text: str, minimum: int, maximum: int) -> int:
 
 def _page(asked: Request) -> Response:
     ends_at = time.monotonic() + asked.wait_seconds
-    found, at = _read(current_principal(), asked)
+    book, caller = token_book(), current_principal()
+    found, at = _read(book, caller, asked)
     if not found and asked.wait_seconds:
         current_app.extensions["lakeport"].door.give_turn_back()
     while not found and time.monotonic() < ends_at:
         time.sleep(POLL_SECONDS)
-        found, at = _read(token_book().look_up_again(current_principal()), asked)
+        found, at = _read(book, book.look_up_again(caller), asked)
     recorded(dataset="events", rows=len(found))
     others = "".join(f"&{name}={value}" for name, value in _kept(asked))
     body = {"data": found, "next": str(at), "next_url": f"/events?after={at}{others}"}
@@ -138,10 +141,10 @@ def _kept(asked: Request) -> Iterator[tuple[str, str]]:
         yield "limit", str(asked.limit)
 
 
-def _read(principal: Principal, asked: Request) -> tuple[list[dict[str, Any]], int]:
+def _read(book: TokenBook, principal: Principal, asked: Request) -> tuple[list[dict[str, Any]], int]:
     """The next events, and the number to go on after."""
     watcher = Watcher(principal.id, principal.may(Rule.ADMIN))
-    with token_book().engine.connect().execution_options(**READ_ONLY) as connection:
+    with book.engine.connect().execution_options(**READ_ONLY) as connection:
         # Read first: what is committed after it has a greater number and is found next time.
         newest = events.last_sequence(connection)
         found = events.read_events(connection, watcher, asked.types, asked.after, asked.limit)
@@ -154,38 +157,57 @@ def _stream(asked: Request) -> Response:
     """Server-sent events; the event's id is its sequence, and `Last-Event-ID` goes on after it."""
     last = request.headers.get("Last-Event-ID")
     if last is not None:
-        asked = Request(asked.types, _whole("Last-Event-ID", last, 0, 2**63 - 1), asked.limit, 0)
-    first, at = _read(current_principal(), asked)
-    current_app.extensions["lakeport"].door.give_turn_back()
-    recorded(dataset="events", rows=len(first))
-    response = Response(stream_with_context(_told(asked, first, at)), mimetype="text/event-stream")
+        asked = replace(asked, after=_whole("Last-Event-ID", last, 0, 2**63 - 1))
+    caller, door = current_principal(), current_app.extensions["lakeport"].door
+    first = _read(token_book(), caller, asked)
+    door.give_turn_back()
+    recorded(dataset="events", rows=len(first[0]))
+    stream = Stream(token_book(), door, caller, asked, door.entry(200))
+    response = Response(stream.told(*first), mimetype="text/event-stream")
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
 
 
-def _told(asked: Request, found: list[dict[str, Any]], at: int) -> Iterator[bytes]:
-    """What is there, then what comes, until the caller leaves or his token ends; the end is recorded with the rows."""
-    rows, said_at = 0, time.monotonic()
-    yield b": lakeport events\n\n"
-    try:
-        while time.time() < current_principal().token_ends_at:
+@dataclass(frozen=True)
+class Stream:
+    """Tells one caller events until he leaves or his token ends; it outlives the request that began it."""
+
+    book: TokenBook
+    door: Door
+    caller: Principal
+    asked: Request
+    entry: AuditEntry
+
+    def told(self, found: list[dict[str, Any]], at: int) -> Iterator[bytes]:
+        """What is there, then what comes; the end is recorded with the number of events."""
+        rows, begun_at = 0, time.perf_counter()
+        yield b": lakeport events\n\n"
+        try:
+            for chunk, count in self._chunks(found, at):
+                rows += count
+                yield chunk
+        except Refusal as refusal:
+            yield b"event: end\ndata: " + orjson.dumps({"code": refusal.code}) + b"\n\n"
+        finally:
+            taken_ms = round((time.perf_counter() - begun_at) * 1_000, 3)
+            ended = replace(self.entry, at=utc_now(), rows=rows, duration_ms=taken_ms)
+            self.door.chain.record(self.door.engine, ended)
+
+    def _chunks(self, found: list[dict[str, Any]], at: int) -> Iterator[tuple[bytes, int]]:
+        said_at = time.monotonic()
+        while time.time() < self.caller.token_ends_at:
             for each in found:
-                rows, said_at = rows + 1, time.monotonic()
-                yield _as_sse(each)
-            if not found and time.monotonic() - said_at > HEARTBEAT_SECONDS:
+                yield _as_sse(each), 1
+            if found:
                 said_at = time.monotonic()
-                yield b": still here\n\n"
-            if not found:
+            elif time.monotonic() - said_at > HEARTBEAT_SECONDS:
+                said_at = time.monotonic()
+                yield b": still here\n\n", 0
+            else:
                 time.sleep(POLL_SECONDS)
-            asked = Request(asked.types, at, asked.limit, 0)
-            found, at = _read(token_book().look_up_again(current_principal()), asked)
-        yield b'event: end\ndata: {"code": "unauthenticated"}\n\n'
-    except Refusal as refusal:
-        yield b"event: end\ndata: " + orjson.dumps({"code": refusal.code}) + b"\n\n"
-    finally:
-        g.record["rows"] = rows
-        current_app.extensions["lakeport"].door.record(200)
+            found, at = _read(self.book, self.book.look_up_again(self.caller), replace(self.asked, after=at))
+        raise Unauthenticated("The token has expired")
 
 
 def _as_sse(event: dict[str, Any]) -> bytes:
