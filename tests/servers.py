@@ -106,7 +106,7 @@ def run_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
 
 
 def _memory_with_room() -> Path | None:
-    """A folder in memory, where a database is made ten times as fast as on a disk; None where it is missing or small."""
+    """A folder in memory, ten times as fast as a disk at making a database; None where it is missing or small."""
     has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES
     return MEMORY if has_room else None
 
