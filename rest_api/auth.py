@@ -129,7 +129,7 @@ class TokenBook:
             claims: Mapping[str, Any] = decode_token(token)
         except (PyJWTError, JWTExtendedException, ValueError, KeyError, TypeError) as error:
             raise Unauthenticated("The token is not valid or has expired") from error
-        if any(name not in claims for name in REQUIRED_CLAIMS) or claims["type"] != kind:
+        if any(claims.get(name) is None for name in REQUIRED_CLAIMS) or claims["type"] != kind:
             raise Unauthenticated("The token is not valid here")
         return claims
 

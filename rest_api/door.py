@@ -136,10 +136,14 @@ class Door:
         """Refuse a body that is too large before reading it, or while reading where no length was given."""
         admission = auth.route_admission()
         limit = getattr(self.settings, admission.body_limit if admission else "json_bytes")
-        if (request.content_length or 0) > limit:
+        is_too_large = (request.content_length or 0) > limit
+        if request.content_length is None:
+            # One byte more than is taken: a body cut off at the limit would look like a whole one.
+            request.max_content_length = limit + 1
+            is_too_large = len(request.get_data(cache=True)) > limit
+        if is_too_large:
             g.is_body_refused = True
             raise TooLarge(f"The body is larger than {limit} bytes")
-        request.max_content_length = limit
 
     def _body(self) -> bytes:
         if g.get("is_body_refused") or g.refusal is not None and g.refusal.status == 413:
@@ -151,8 +155,7 @@ class Door:
         admission = auth.route_admission()
         if admission is not None and not admission.is_recorded:
             return session.rollback()
-        is_anonymous_401 = response.status_code == 401 and not g.get("principal") and "username" not in g.record
-        if is_anonymous_401:
+        if self._is_anonymous_refusal(response):
             self.metrics.unauthenticated.inc()
             return session.rollback()
         entry = self.entry(response.status_code)
@@ -161,6 +164,11 @@ class Door:
             return self.chain.commit(session(), entry)
         session.rollback()
         return self.chain.record(self.engine, entry)
+
+    def _is_anonymous_refusal(self, response: Response) -> bool:
+        if response.status_code != 401 or g.get("principal") or "username" in g.record:
+            return False
+        return not (g.refusal and g.refusal.keeps_changes)
 
     def _keeps_changes(self, response: Response) -> bool:
         if g.refusal is not None:

@@ -27,6 +27,7 @@ _BY_STATUS: dict[int, type[Refusal]] = {
 def install(app: Flask) -> None:
     """Answer every exception with a problem."""
     app.register_error_handler(Exception, answer)
+    app.register_error_handler(HTTPException, answer)  # in the place of flask-smorest's
 
 
 def answer(error: Exception) -> Response:

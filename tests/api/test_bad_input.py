@@ -48,9 +48,9 @@ def test_another_media_type_is_415(editor: Caller, content_type: str) -> None:
 def test_a_body_over_the_limit_is_413_before_it_is_parsed(editor: Caller) -> None:
     body = b"[" * (1 << 20) + b" "
     assert editor.post("/articles", data=body, content_type="application/json").status_code == 413
-    in_chunks = {"input_stream": _Endless(), "headers": {"Transfer-Encoding": "chunked"}}
-    environ = {"wsgi.input_terminated": True}
-    answer = editor.post("/articles", content_type="application/json", environ_overrides=environ, **in_chunks)
+    environ = {"wsgi.input": _Endless(), "wsgi.input_terminated": True, "CONTENT_LENGTH": ""}
+    headers = {"Transfer-Encoding": "chunked"}
+    answer = editor.post("/articles", content_type="application/json", headers=headers, environ_overrides=environ)
     assert answer.status_code == 413
 
 
