@@ -80,6 +80,7 @@ class Answer:
 
     status: int
     body: Any
+    retry_after_seconds: int | None = None
 
 
 class RestClient:
@@ -149,7 +150,8 @@ class RestClient:
                 proxies={},
             ) as response:
                 content = self._content(response, call, deadline)
-                return Answer(response.status_code, orjson.loads(content) if content else None)
+                body = orjson.loads(content) if content else None
+                return Answer(response.status_code, body, _wait(response.headers.get("Retry-After", "")))
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise _late(call) from error
         except (requests.RequestException, HTTPError) as error:
@@ -242,7 +244,11 @@ def _accepted(answer: Answer) -> Answer:
     problem = Problem.read(answer.status, answer.body)
     if answer.status < 400 or problem is None:
         raise UpstreamUnavailable(UNREADABLE)
-    raise Refusal(problem)
+    raise Refusal(problem, answer.retry_after_seconds)
+
+
+def _wait(retry_after: str) -> int | None:
+    return int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
 
 
 def _timeouts(call: Call, deadline: float) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from rest_api.services import events, users
 from rest_api.services.passwords import hash_password
 from rest_api.settings import Settings
 
-pytest_plugins = ["tests.servers", "tests.ci_no_skips"]
+pytest_plugins = ["tests.servers", "tests.ci_no_skips", "tests.live"]
 PASSWORD = "correct horse battery staple"
 _HASHED = hash_password(PASSWORD)
 NAMES = {"admin": "root", "editor": "ed", "reader": "rita"}
