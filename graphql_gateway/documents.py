@@ -25,6 +25,8 @@ MAX_KEPT = 256
 MAX_KEPT_CHARACTERS = 4_000
 MAX_ERRORS = 20
 MAX_COMMENTS = 500
+# Room for an article of 100,000 characters written into the document, escapes included.
+MAX_CHARACTERS = 250_000
 Rules = tuple[type[ASTValidationRule], ...]
 
 
@@ -65,7 +67,12 @@ class Documents:
 
     def _prepare(self, text: str) -> Prepared:
         try:
-            document = parse(text, max_lexical_tokens=self._limits.tokens, max_comments=MAX_COMMENTS)
+            document = parse(
+                text,
+                max_lexical_tokens=self._limits.tokens,
+                max_comments=MAX_COMMENTS,
+                max_source_length=MAX_CHARACTERS,
+            )
             check(document, self._limits)
         except GraphQLSyntaxError as error:
             return Prepared(None, [self._too_large(error) or error])
@@ -80,7 +87,8 @@ class Documents:
         """The parser has one exception for typing errors and limits; only the latter abort it."""
         if not error.message.endswith("Parsing aborted."):
             return None
-        return TooLarge(f"The document has more than {self._limits.tokens} words and signs, or is nested too deeply")
+        words = f"more than {self._limits.tokens} words and signs or {MAX_CHARACTERS:,} characters"
+        return TooLarge(f"The document has {words}, or is nested too deeply")
 
 
 def operation_name(operation: OperationDefinitionNode | None) -> str:

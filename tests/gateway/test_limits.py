@@ -1,5 +1,6 @@
 """Limits hold before any work is done: nothing of a document beyond one reaches the core."""
 
+import http.client
 import json
 import time
 from collections.abc import Callable
@@ -48,6 +49,8 @@ BEYOND: dict[str, tuple[str, str]] = {
     "tokens": (tokens(2_003), "words and signs"),
     "a bomb of fragments": (bomb(30), "at the top"),
     "levels in a value": (nested_value(40), "levels in a value"),
+    "characters": ("{ __typename } #" + "x" * 250_000, "characters"),
+    "comments": ("#\n" * 501 + "{ __typename }", "words and signs"),
     "brackets": ("{ a" * 900, "nested too deeply"),
     "brackets in a value": ("{ getArticles(where: " + "[" * 1_900, "nested too deeply"),
 }
@@ -91,8 +94,6 @@ def test_a_body_over_the_limit_is_413(nobody: GraphQL) -> None:
 
 
 def test_a_body_of_unknown_length_is_413_once_it_is_over_the_limit(live_gateway: Live) -> None:
-    import http.client
-
     connection = http.client.HTTPConnection(live_gateway.url.removeprefix("http://"), timeout=10)
     chunks = (b" " * 65_536 for _ in range(17))
     headers = {"Content-Type": "application/json", "Transfer-Encoding": "chunked"}
