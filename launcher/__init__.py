@@ -1,0 +1,1 @@
+"""What `./start.sh` runs. It knows the core and the gateway by their commands only."""

@@ -1,0 +1,97 @@
+"""The set-up: secrets, database, first administrator, demo data and the explorers' files."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from launcher import web_assets
+from launcher.checks import CannotStart
+from launcher.installation import Installation
+from launcher.stopping import StopSwitch
+
+CORE = ("-m", "rest_api.cli")
+LOOK_SECONDS = 0.05
+TERM_SECONDS = 3.0
+ADMINISTRATOR = re.compile(r"^administrator: (?P<name>\S+)\s+password: (?P<password>\S+)$", re.MULTILINE)
+
+
+def set_up(installation: Installation, stop: StopSwitch, *, with_demo: bool) -> str | None:
+    """Make what is missing, keep what is there. Gives the administrator's password where one was generated now."""
+    core, gateway = installation.core_environment(), installation.gateway_environment()
+    _run([*CORE, "init-env"], core, installation.home, stop)
+    _run([*CORE, "migrate"], core, installation.home, stop)
+    _run(["-m", "graphql_gateway"], gateway, installation.home, stop)
+    told = _run([*CORE, "create-admin"], core, installation.home, stop)
+    password = _show_administrator(told)
+    if with_demo:
+        _run([*CORE, "demo"], core, installation.home, stop, is_shown=True)
+    fetch_web_assets(installation, stop)
+    return password
+
+
+def fetch_web_assets(installation: Installation, stop: StopSwitch) -> None:
+    """Fetch the explorers' files; without them everything else works, so a failure is told and not fatal."""
+    if web_assets.is_complete(installation.web_dir):
+        return
+    print("Fetching the files of Playground, GraphiQL and Swagger UI …", flush=True)
+    try:
+        _run(["-m", "launcher.web_assets"], installation.core_environment(), installation.home, stop, is_shown=True)
+    except CannotStart:
+        print("Going on without those pages; the next start tries again.", flush=True)
+
+
+def _show_administrator(told: str) -> str | None:
+    found = ADMINISTRATOR.search(told)
+    # Shown at once, not only in the greeting: what comes in between may fail, and nobody could read it again.
+    print(told, end="", flush=True)
+    return found["password"] if found else None
+
+
+def _run(arguments: list[str], environ: dict[str, str], home: Path, stop: StopSwitch, *, is_shown: bool = False) -> str:
+    """Run a Python command to its end and give what it printed. Raises CannotStart with its words, or Stopped."""
+    stop.check()
+    process = subprocess.Popen(
+        [sys.executable, *arguments],
+        cwd=home,
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stdout=None if is_shown else subprocess.PIPE,
+        stderr=None if is_shown else subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        printed, complaint = _wait(process, stop)
+    finally:
+        _end_group(process)
+    if process.returncode != 0:
+        words = (complaint or "").strip() or f"`python {' '.join(arguments)}` failed"
+        raise CannotStart(words.removeprefix("Error: "))
+    return printed or ""
+
+
+def _wait(process: "subprocess.Popen[str]", stop: StopSwitch) -> tuple[str | None, str | None]:
+    while True:
+        stop.check()
+        try:
+            return process.communicate(timeout=LOOK_SECONDS)
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def _end_group(process: "subprocess.Popen[str]") -> None:
+    """End the command if it runs, and whatever it started."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(TERM_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
