@@ -9,6 +9,8 @@ from pathlib import Path
 from launcher.installation import Installation
 from launcher.monitoring import prometheus_command
 
+# A thread is taken by each running request, each waiting one and each open stream of events.
+CORE_THREADS = ("--blocking-threads", "64", "--backpressure", "64")
 CORE_WORKERS = max(2, min(4, os.cpu_count() or 1))
 GATEWAY_WORKERS = 2
 # Answers that still run get two seconds when we stop.
@@ -36,7 +38,7 @@ def services(installation: Installation, prometheus: str | None) -> list[Service
 
 
 def _core(installation: Installation) -> Service:
-    command = _granian(installation, "wsgi", "rest_api.app", installation.port, CORE_WORKERS)
+    command = (*_granian(installation, "wsgi", "rest_api.app", installation.port, CORE_WORKERS), *CORE_THREADS)
     environment = _serving(installation.core_environment(), _empty_folder(installation, "core"))
     return Service("core", command, environment, f"{installation.core_url}/health/ready")
 

@@ -21,11 +21,10 @@ ADMINISTRATOR = re.compile(r"^administrator: (?P<name>\S+)\s+password: (?P<passw
 def set_up(installation: Installation, stop: StopSwitch, *, with_demo: bool) -> str | None:
     """Make what is missing, keep what is there. Gives the administrator's password where one was generated now."""
     core, gateway = installation.core_environment(), installation.gateway_environment()
-    _run([*CORE, "init-env"], core, installation.home, stop)
-    _run([*CORE, "migrate"], core, installation.home, stop)
-    _run(["-m", "graphql_gateway"], gateway, installation.home, stop)
-    told = _run([*CORE, "create-admin"], core, installation.home, stop)
+    print("Preparing secrets and database …", flush=True)
+    told = _run([*CORE, "set-up"], core, installation.home, stop)
     password = _show_administrator(told)
+    _run(["-m", "graphql_gateway"], gateway, installation.home, stop)
     if with_demo:
         _run([*CORE, "demo"], core, installation.home, stop, is_shown=True)
     fetch_web_assets(installation, stop)

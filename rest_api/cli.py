@@ -89,6 +89,14 @@ def create_admin() -> None:
     click.echo(f"administrator: admin   password: {shown}")
 
 
+@main.command("set-up")
+@click.pass_context
+def set_up(context: click.Context) -> None:
+    """Do init-env, migrate and create-admin in one process, as every start does."""
+    for command in (init_env, migrate, create_admin):
+        context.invoke(command)
+
+
 @main.command("create-user")
 @click.argument("username")
 @click.option("--role", type=click.Choice(["reader", "editor", "admin"]), default="reader", show_default=True)
