@@ -146,7 +146,7 @@ def _served(
     serving: tuple[str, ...], ready_path: str, folder: Path, workers: int, environ: dict[str, str]
 ) -> Iterator[Live]:
     def command(port: int) -> list[str]:
-        where = ["--host", LOCALHOST, "--port", str(port), "--workers", str(workers), "--no-ws"]
+        where = ["--host", LOCALHOST, "--port", str(port), "--workers", str(workers), "--workers-kill-timeout", "3"]
         return [sys.executable, "-m", "granian", "--factory", *where, *serving]
 
     def environ_for(port: int) -> dict[str, str]:
