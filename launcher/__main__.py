@@ -39,7 +39,7 @@ def run(options: Options, stop: StopSwitch) -> None:
     with checks.lock(installation.data_dir):
         _check_ports(installation)
         password = set_up(installation, stop, with_demo=options.with_demo)
-        program, line = find_prometheus()
+        program, line = find_prometheus(installation.prometheus_port)
         print(line, flush=True)
         supervisor = Supervisor(services(installation, program), installation.home, installation.logs_dir)
         try:

@@ -14,10 +14,14 @@ find_python() {
   return 1
 }
 
-# install_packages FILE: nothing to do when .venv has been filled from exactly this file.
+is_installed() {
+  cat requirements.txt "$1" | cmp -s - ".venv/installed-$1" 2>/dev/null
+}
+
+# install_packages FILE: nothing to do when .venv was filled from just this file, or from the tests' file, which has more.
 install_packages() {
   local file=$1 python
-  if .venv/bin/python -c '' >/dev/null 2>&1 && cat requirements.txt "$file" | cmp -s - ".venv/installed-$file"; then
+  if .venv/bin/python -c '' >/dev/null 2>&1 && { is_installed "$file" || is_installed requirements-dev.txt; }; then
     return
   fi
   python=$(find_python) || die "Python 3.11 or newer is needed and was not found (python3 here: $(python3 --version 2>&1 || true))"

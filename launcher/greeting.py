@@ -2,7 +2,7 @@
 
 from launcher import web_assets
 from launcher.installation import Installation
-from launcher.monitoring import URL as PROMETHEUS_URL
+from launcher.monitoring import url as prometheus_url
 
 PLACEHOLDER = "the password of admin"
 FIRST_CALL = """\
@@ -49,7 +49,7 @@ def _addresses(installation: Installation, *, has_prometheus: bool) -> list[tupl
     rows = pages if web_assets.is_complete(installation.web_dir) else missing
     rows += [("Metrics", f"{core}/metrics   {gateway}/metrics")]
     if has_prometheus:
-        rows.append(("Prometheus", PROMETHEUS_URL))
+        rows.append(("Prometheus", prometheus_url(installation.prometheus_port)))
     return [*rows, ("Logs", str(installation.logs_dir))]
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from launcher.checks import resolve_host
-from launcher.options import Options
+from launcher.checks import CannotStart, resolve_host
+from launcher.options import HIGHEST_PORT, Options
 
 ROOT = Path(__file__).resolve().parents[1]
 CALLED_FROM = "LAKEPORT_CALLED_FROM"
 WORKER_METRICS_PORT = "9108"
+PROMETHEUS_PORT = "9090"
 # To reach a server that listens on every address, one of this machine's own.
 REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - a name of every address, not a choice of it
 
@@ -28,6 +29,7 @@ class Installation:
     port: int
     gateway_port: int
     worker_metrics_port: int
+    prometheus_port: int
     metrics_token: str
     given: Mapping[str, str]
 
@@ -36,7 +38,6 @@ class Installation:
         """Options win over the environment, the environment over .env. Raises CannotStart."""
         dotenv = dotenv_values(home / ".env", interpolate=False) if (home / ".env").is_file() else {}
         given = {**{name: value for name, value in dotenv.items() if value}, **environ}
-        port_text = given.get("WORKER_METRICS_PORT", WORKER_METRICS_PORT).strip()
         return cls(
             home=home,
             data_dir=_data_dir(options.data_dir, home, given),
@@ -44,8 +45,8 @@ class Installation:
             address=resolve_host(options.host),
             port=options.port,
             gateway_port=options.gateway_port,
-            # What is no number is refused by the core's own check of its settings.
-            worker_metrics_port=int(port_text) if port_text.isascii() and port_text.isdigit() else 0,
+            worker_metrics_port=_port(given, "WORKER_METRICS_PORT", WORKER_METRICS_PORT),
+            prometheus_port=_port(given, "PROMETHEUS_PORT", PROMETHEUS_PORT),
             metrics_token=given.get("METRICS_TOKEN", ""),
             given=given,
         )
@@ -92,6 +93,13 @@ class Installation:
             "PYTHONUNBUFFERED": "1",
             **more,
         }
+
+
+def _port(given: Mapping[str, str], name: str, default: str) -> int:
+    text = given.get(name, "").strip() or default
+    if not text.isascii() or not text.isdigit() or int(text) > HIGHEST_PORT:
+        raise CannotStart(f"the setting {name} is {text!r}; expected a port, or 0 for none")
+    return int(text)
 
 
 def _data_dir(option: str | None, home: Path, given: Mapping[str, str]) -> Path:

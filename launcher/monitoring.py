@@ -5,21 +5,29 @@ import shutil
 from launcher.checks import is_port_free
 from launcher.installation import ROOT, WORKER_METRICS_PORT, Installation
 
-PORT = 9090
 ADDRESS = "127.0.0.1"
-URL = f"http://{ADDRESS}:{PORT}"
 CONFIGURATION = ROOT / "prometheus.yml"
 DEFAULT_TARGETS = ("127.0.0.1:5000", "127.0.0.1:8000", f"127.0.0.1:{WORKER_METRICS_PORT}")
 
 
-def find_prometheus() -> tuple[str | None, str]:
+def url(port: int) -> str:
+    """Where a person finds it."""
+    return f"http://{ADDRESS}:{port}"
+
+
+def find_prometheus(port: int) -> tuple[str | None, str]:
     """The program if it can run, and one line about it."""
+    if port == 0:
+        return None, "Prometheus is switched off by the setting PROMETHEUS_PORT."
     program = shutil.which("prometheus")
     if program is None:
         return None, "Prometheus is not installed (Debian: apt-get install prometheus); going on without it."
-    if not is_port_free(ADDRESS, PORT):
-        return None, f"Port {PORT} is in use, perhaps by a Prometheus of this machine; going on without our own."
-    return program, f"Prometheus is installed; starting it on {URL}."
+    if not is_port_free(ADDRESS, port):
+        return (
+            None,
+            f"Port {port} is in use; going on without Prometheus (the setting PROMETHEUS_PORT chooses another).",
+        )
+    return program, f"Prometheus is installed; starting it on {url(port)}."
 
 
 def prometheus_command(installation: Installation, program: str) -> tuple[tuple[str, ...], str]:
@@ -28,10 +36,10 @@ def prometheus_command(installation: Installation, program: str) -> tuple[tuple[
         program,
         f"--config.file={_configuration(installation)}",
         f"--storage.tsdb.path={installation.data_dir / 'prometheus'}",
-        f"--web.listen-address={ADDRESS}:{PORT}",
+        f"--web.listen-address={ADDRESS}:{installation.prometheus_port}",
         "--log.level=warn",
     )
-    return command, f"{URL}/-/ready"
+    return command, f"{url(installation.prometheus_port)}/-/ready"
 
 
 def adapt(configuration: str, targets: tuple[str, ...], token_file: str | None) -> str:

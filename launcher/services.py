@@ -13,8 +13,18 @@ from launcher.monitoring import prometheus_command
 CORE_THREADS = ("--blocking-threads", "64", "--backpressure", "64")
 CORE_WORKERS = max(2, min(4, os.cpu_count() or 1))
 GATEWAY_WORKERS = 2
-# Answers that still run get two seconds when we stop.
-GRANIAN = ("--factory", "--no-ws", "--log-level", "warning", "--respawn-failed-workers", "--workers-kill-timeout", "2")
+# Its warnings are about the number of threads, which is meant. Answers that still run get two seconds when we stop.
+GRANIAN = (
+    "--factory",
+    "--no-ws",
+    "--log-level",
+    "error",
+    "--respawn-failed-workers",
+    "--respawn-interval",
+    "1",
+    "--workers-kill-timeout",
+    "2",
+)
 
 
 @dataclass(frozen=True)

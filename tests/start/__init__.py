@@ -1,0 +1,1 @@
+"""The newcomer's door: one command that starts everything, and its refusals."""
