@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from flask import Flask
+from flask import Flask, Response
 from flask.json.provider import JSONProvider
 from flask_migrate import Migrate
 from flask_smorest import Api
@@ -62,7 +62,7 @@ class OrjsonProvider(JSONProvider):
 
     def response(self, *args: Any, **kwargs: Any) -> Any:
         body = self._prepare_response_obj(args, kwargs)
-        return self._app.response_class(self.encode(body), mimetype="application/json")
+        return Response(self.encode(body), mimetype="application/json")
 
     @staticmethod
     def encode(value: Any) -> bytes:
@@ -74,7 +74,7 @@ def create_app_from_environment() -> TrustedProxies:
     """The WSGI application that the server runs. Raises SettingsError."""
     settings = Settings.load(os.environ, Path(".env"))
     configure_logging(settings.log_level)
-    return TrustedProxies(create_app(settings), settings.trusted_proxies)  # type: ignore[arg-type]
+    return TrustedProxies(create_app(settings), settings.trusted_proxies)
 
 
 def create_app(settings: Settings) -> Flask:

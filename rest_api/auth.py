@@ -184,7 +184,8 @@ def route_admission() -> Admission | None:
     """What the matched route says of itself; None when no route matched."""
     if request.endpoint is None:
         return None
-    admission: Admission = current_app.view_functions[request.endpoint].admission  # type: ignore[attr-defined]
+    view: Any = current_app.view_functions[request.endpoint]
+    admission: Admission = view.admission
     return admission
 
 

@@ -6,10 +6,11 @@ that comes meanwhile is refused (PostgreSQL) or waits for the first one's transa
 
 import hashlib
 from datetime import timedelta
+from typing import Any
 
 from flask import Response, g, request
 from sqlalchemy import text
-from sqlalchemy.orm import Session, scoped_session
+from sqlalchemy.orm import scoped_session
 
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, FieldError, Invalid, Unprocessable
@@ -20,7 +21,7 @@ MAX_KEY_CHARACTERS = 255
 KEPT_HEADERS = ("Content-Type", "Location", "ETag", "Link")
 
 
-def begin(session: scoped_session[Session]) -> Response | None:
+def begin(session: scoped_session[Any]) -> Response | None:
     """The stored answer when this call was answered before; remembers to store the answer otherwise.
 
     Raises Unprocessable when the key came with another body, Conflict while the first call is running.
@@ -50,7 +51,7 @@ def begin(session: scoped_session[Session]) -> Response | None:
     return None
 
 
-def keep(session: scoped_session[Session], response: Response) -> None:
+def keep(session: scoped_session[Any], response: Response) -> None:
     """Store a successful answer under the call's key."""
     stored: IdempotencyKey | None = g.idempotent
     if stored is None or response.status_code >= 400:
@@ -69,7 +70,7 @@ def _repeat(known: IdempotencyKey, wanted: IdempotencyKey) -> Response:
     return response
 
 
-def _take_turn(session: scoped_session[Session], wanted: IdempotencyKey) -> None:
+def _take_turn(session: scoped_session[Any], wanted: IdempotencyKey) -> None:
     if session.get_bind().dialect.name != "postgresql":
         return  # the transaction has SQLite's one write lock already
     name = "\x00".join((str(wanted.user_id), wanted.method, wanted.path, wanted.key))

@@ -62,10 +62,10 @@ def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 def _admissions(app: Flask) -> dict[tuple[str, str], Admission]:
     from flask_smorest.spec.plugins import FlaskPlugin
 
-    rules = app.url_map.iter_rules()
+    views: dict[str, Any] = app.view_functions
     return {
-        (FlaskPlugin.flaskpath2openapi(rule.rule), method.lower()): app.view_functions[rule.endpoint].admission  # type: ignore[attr-defined]
-        for rule in rules
+        (FlaskPlugin.flaskpath2openapi(rule.rule), method.lower()): views[rule.endpoint].admission
+        for rule in app.url_map.iter_rules()
         for method in rule.methods or ()
     }
 

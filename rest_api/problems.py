@@ -2,6 +2,7 @@
 
 import logging
 from http import HTTPStatus
+from traceback import format_tb
 from typing import Any
 
 import orjson
@@ -54,7 +55,8 @@ def as_refusal(error: Exception) -> Refusal:
         log.warning("database unavailable: %s", type(error).__name__)
         return errors.Unavailable("The database cannot be reached at the moment", retry_after_seconds=1)
     if isinstance(error, SQLAlchemyError):
-        log.error("database error", exc_info=(type(error), type(error), error.__traceback__))
+        # Its own text may hold values of the statement.
+        log.error("database error: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
         return Refusal("An internal error occurred")
     log.error("unexpected error", exc_info=error)
     return Refusal("An internal error occurred")

@@ -129,7 +129,7 @@ def log_in(app: Flask, username: str, password: str = PASSWORD) -> Caller:
     client = app.test_client()
     answer = client.post("/auth/token", json={"username": username, "password": password})
     assert answer.status_code == 200, answer.json
-    return Caller(client, username, answer.json)
+    return Caller(client, username, dict(answer.json or {}))
 
 
 @pytest.fixture

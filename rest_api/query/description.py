@@ -92,9 +92,7 @@ def _written(name: str) -> str:
 
 def _column_parameter(column: Column) -> Parameter:
     said = f"{column.description}; " if column.description else ""
-    description = (
-        f"{said}a value or `operator.value`: {', '.join(column.type.operators)}; `not.` before it negates"
-    )
+    description = f"{said}a value or `operator.value`: {', '.join(column.type.operators)}; `not.` before it negates"
     return _parameter(column.name, description, _text(value_pattern(column.type)), _EXAMPLES[column.type])
 
 
@@ -118,9 +116,7 @@ def _choices(shape: Shape) -> list[Parameter]:
     counts = {"type": "string", "enum": list(COUNTS)}
     return [
         _parameter("select", "columns of the answer", _text(f"^{columns}(,{columns})*$"), key),
-        _parameter(
-            "order", "columns to order by; nulls come last", _text(f"^{part}(,{part})*$"), f"{key}.desc"
-        ),
+        _parameter("order", "columns to order by; nulls come last", _text(f"^{part}(,{part})*$"), f"{key}.desc"),
         _parameter("count", "whether to count the rows of all pages", counts, "exact"),
     ]
 
@@ -142,9 +138,7 @@ def _groups(shape: Shape) -> list[Parameter]:
     key = _written(shape.key[0])
     schema, example = _text(group_pattern(shape)), f"({key}.is.null,{key}.not.is.null)"
     return [
-        _parameter(
-            "or", "conditions of which one must hold; groups nest: `(…,and(…),not.or(…))`", schema, example
-        ),
+        _parameter("or", "conditions of which one must hold; groups nest: `(…,and(…),not.or(…))`", schema, example),
         _parameter("and", "conditions of which all must hold", schema, example),
     ]
 

@@ -31,9 +31,7 @@ def loads(data: bytes) -> Any:
     except UnicodeDecodeError as error:
         raise Invalid("The body is not valid UTF-8") from error
     except json.JSONDecodeError as error:
-        raise Invalid(
-            f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
-        ) from error
+        raise Invalid(f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from error
     except RecursionError as error:
         raise _too_deep() from error
     # The parser refuses a bare NUL, the decoding a bare surrogate; only escapes can bring them in.
@@ -104,6 +102,4 @@ def _check_texts(value: Any) -> None:
             waiting += inner
 
 
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float
-)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_constant, parse_int=_integer, parse_float=_float)

@@ -96,9 +96,7 @@ class Reader:
             return _ESCAPED.sub(r"\1", quoted[1])
         match = self.accept(plain)
         if match is None:
-            raise self.wrong(
-                "expected a value; in a list, one that is empty or holds , ( ) is in double quotes"
-            )
+            raise self.wrong("expected a value; in a list, one that is empty or holds , ( ) is in double quotes")
         return match[0]
 
     def listed(self, read: Callable[[], Any]) -> Iterator[Any]:

@@ -65,7 +65,9 @@ class NewArticleSchema(WireSchema):
 class ArticleReplacementSchema(NewArticleSchema):
     """All of an article, and the version it is believed to have."""
 
-    version = fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
+    version = fields.Integer(
+        strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"}
+    )
 
 
 class ArticleChangeSchema(WireSchema):
@@ -73,7 +75,9 @@ class ArticleChangeSchema(WireSchema):
 
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in winter"})
     content = fields.String(validate=CONTENT)
-    version = fields.Integer(strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
+    version = fields.Integer(
+        strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"}
+    )
 
 
 class OperationSchema(WireSchema):
@@ -83,7 +87,9 @@ class OperationSchema(WireSchema):
     id = fields.Integer(strict=True, validate=validate.Range(1, 2**63 - 1))
     origin = fields.String(validate=validate.Length(1, 64), metadata={"example": "base_a"})
     external_id = fields.String(validate=validate.Length(1, 200), metadata={"example": "17"})
-    external_version = fields.Integer(strict=True, validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3})
+    external_version = fields.Integer(
+        strict=True, validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3}
+    )
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in autumn"})
     content = fields.String(validate=CONTENT, metadata={"example": "The water is clear now."})
     repair = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "apply whatever the version"})

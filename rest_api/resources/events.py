@@ -58,17 +58,28 @@ class Request:
 def _documentation() -> dict[str, Any]:
     whole = {"type": "integer", "minimum": 0}
     parameters = [
-        ("type", {"type": "string", "pattern": r"^[a-z][a-z_.]{0,90}(\.\*)?$"}, "types, by commas; `article.*` for all of a kind"),
+        (
+            "type",
+            {"type": "string", "pattern": r"^[a-z][a-z_.]{0,90}(\.\*)?$"},
+            "types, by commas; `article.*` for all of a kind",
+        ),
         ("after", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "only events after this `sequence`"),
         ("limit", {**whole, "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}, "events of a page"),
-        ("wait", {**whole, "maximum": MAX_WAIT_SECONDS, "default": 0}, "seconds to wait for an event where there is none yet"),
+        (
+            "wait",
+            {**whole, "maximum": MAX_WAIT_SECONDS, "default": 0},
+            "seconds to wait for an event where there is none yet",
+        ),
     ]
     envelope = {
         "type": "object",
         "required": ["data", "next", "next_url"],
         "properties": {
             "data": {"type": "array", "items": EventSchema},
-            "next": {"type": "string", "description": "the `after` to go on with; events never end, so it is always there"},
+            "next": {
+                "type": "string",
+                "description": "the `after` to go on with; events never end, so it is always there",
+            },
             "next_url": {"type": "string"},
         },
     }

@@ -35,13 +35,11 @@ class StrictParser(FlaskParser):
     def load_json(self, req: Request, schema: ma.Schema) -> Any:
         return json_body(req)
 
-    def handle_error(
-        self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_: Any
-    ) -> NoReturn:
+    def handle_error(self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_: Any) -> NoReturn:
         raise invalid_fields(error.messages_dict.get("json", error.messages_dict), schema) from error
 
 
-class Blueprint(flask_smorest.Blueprint):
+class Blueprint(flask_smorest.Blueprint):  # type: ignore[misc]
     """A blueprint whose routes read their bodies strictly."""
 
     ARGUMENTS_PARSER = StrictParser()

@@ -194,7 +194,7 @@ def _delete_from_source(session: Session, state: _State, operation: Operation, s
 
 
 def _remove(session: Session, state: _State, article: Article) -> None:
-    if article.id is None:  # created in this very batch, it has no row yet
+    if article in session.new:  # created in this very batch, it has no row yet
         session.flush()
     state.by_id.pop(article.id, None)
     if article.origin is not None and article.external_id is not None:

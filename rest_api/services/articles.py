@@ -41,9 +41,7 @@ def find_article(session: Session, article_id: int) -> Article:
 def create_article(session: Session, title: str, content: str, author_id: int) -> Article:
     """Create an article of an author."""
     now = utc_now()
-    article = Article(
-        title=title, content=content, author_id=author_id, version=1, created_at=now, updated_at=now
-    )
+    article = Article(title=title, content=content, author_id=author_id, version=1, created_at=now, updated_at=now)
     session.add(article)
     session.flush()
     tell(session, "article.created", article)

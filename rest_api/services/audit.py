@@ -33,7 +33,7 @@ SECRET_NAMES = frozenset(
 )
 _SECRET_PARAMETER = re.compile(r"(?i)(^|&)([^=&]*(?:password|secret|token|api_key|authorization)[^=&]*)=[^&]*")
 GENESIS = ""
-_INSERT = insert(AuditRecord.__table__)
+_INSERT = insert(AuditRecord)
 
 
 @dataclass(frozen=True)
@@ -92,9 +92,8 @@ class AuditChain:
     def commit(self, session: Session, entry: AuditEntry) -> None:
         """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
         session.flush()
-        session.connection()
         with self._lock:
-            self._append(session.execute, session.commit, entry)
+            self._append(session.connection().execute, session.commit, entry)
 
     def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
         try:

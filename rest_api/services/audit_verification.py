@@ -81,7 +81,9 @@ def _retain_chain(session: Session, key: bytes, chain: str, before: datetime) ->
     if check.finding is not None:
         raise Conflict(f"The audit chain {chain} is broken at entry {check.finding.sequence}; nothing is deleted")
     last = check.last
-    session.merge(AuditCheckpoint(chain=chain, sequence=last.sequence, hmac=last.hmac, seal=seal(key, "checkpoint", last)))
+    session.merge(
+        AuditCheckpoint(chain=chain, sequence=last.sequence, hmac=last.hmac, seal=seal(key, "checkpoint", last))
+    )
     session.execute(delete(AuditRecord).where(*old))
     return check.checked
 

@@ -36,7 +36,7 @@ class Watcher:
         return [or_(Event.owner_id == self.user_id, (Event.owner_id.is_(None)) & (Event.audience.is_(None)))]
 
 
-def install(sessions: sessionmaker[Session] | Session) -> None:
+def install(sessions: sessionmaker[Any] | Session) -> None:
     """Make sessions write the events recorded on them when they commit."""
     event.listen(sessions, "before_commit", _write)
     event.listen(sessions, "after_transaction_end", _forget)
@@ -128,7 +128,7 @@ def _write(session: Session) -> None:
         return
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _NUMBERING_LOCK})
-    session.execute(insert(Event.__table__), pending)
+    session.connection().execute(insert(Event), pending)
 
 
 def _forget(session: Session, transaction: SessionTransaction) -> None:

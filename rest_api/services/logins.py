@@ -50,7 +50,9 @@ class LoginGate:
         lock = int.from_bytes(hashlib.blake2b(address.encode(), digest_size=8).digest(), signed=True)
         connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": lock})
 
-    def _oldest_that_blocks(self, connection: Connection, username: str, address: str, now: datetime) -> datetime | None:
+    def _oldest_that_blocks(
+        self, connection: Connection, username: str, address: str, now: datetime
+    ) -> datetime | None:
         since = now - timedelta(seconds=self.window_seconds)
         recent = (LoginFailure.address == address, LoginFailure.at > since)
         summary = select(func.count(), func.min(LoginFailure.at))

@@ -50,11 +50,12 @@ def rotate(session: Session, family_id: str, jti: str) -> Issue:
     if user is None or user.disabled_at is not None:
         raise Unauthenticated("The refresh token is not valid any more")
     unused = (RefreshToken.jti == jti, RefreshToken.family_id == family_id, RefreshToken.used_at.is_(None))
-    spent = session.execute(update(RefreshToken).where(*unused).values(used_at=utc_now()))
+    spent = session.connection().execute(update(RefreshToken).where(*unused).values(used_at=utc_now()))
     if spent.rowcount == 0:
         end_family(session, family_id)
-        events.record(session, type="token.reused", subject=f"users/{user.id}", data={"username": user.username},
-                      audience="admin")
+        events.record(
+            session, type="token.reused", subject=f"users/{user.id}", data={"username": user.username}, audience="admin"
+        )
         raise TokenReused("The refresh token was used before; log in again")
     return _issue(session, family)
 

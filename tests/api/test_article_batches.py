@@ -28,7 +28,7 @@ def delete(version: int, external_id: str = "1") -> dict[str, Any]:
 def apply(editor: Caller, *operations: dict[str, Any]) -> dict[str, Any]:
     answer = editor.post("/articles/batch", {"operations": list(operations)})
     assert answer.status_code == 200, answer.json
-    return dict(answer.json)
+    return dict(answer.json or {})
 
 
 def outcomes(editor: Caller, *operations: dict[str, Any]) -> list[str]:

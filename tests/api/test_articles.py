@@ -6,7 +6,7 @@ from tests.conftest import Caller
 def make(editor: Caller, title: str = "Lakes", content: str = "Deep.") -> dict[str, object]:
     answer = editor.post("/articles", {"title": title, "content": content})
     assert answer.status_code == 201, answer.json
-    return dict(answer.json)
+    return dict(answer.json or {})
 
 
 def test_a_created_article_is_there_under_its_location(editor: Caller) -> None:

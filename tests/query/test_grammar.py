@@ -183,9 +183,7 @@ def test_a_query_rendered_in_both_forms_reads_as_itself(query: Query) -> None:
     order = [f"{part.column}.{'desc' if part.descending else 'asc'}" for part in query.order]
     pairs = [("order", ",".join(order)), ("limit", str(query.limit)), ("count", query.count)]
     body: dict[str, Any] = {
-        "order": [
-            {"column": part.column, "direction": "desc" if part.descending else "asc"} for part in query.order
-        ],
+        "order": [{"column": part.column, "direction": "desc" if part.descending else "asc"} for part in query.order],
         "limit": query.limit,
         "count": query.count,
     }
@@ -386,7 +384,9 @@ def test_any_url_is_read_or_refused(pairs: Pairs) -> None:
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | marks,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names | marks | st.sampled_from(["where", "eq"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(names | marks | st.sampled_from(["where", "eq"]), inner)
+    ),
     max_leaves=15,
 )
 
