@@ -92,8 +92,9 @@ class AuditChain:
     def commit(self, session: Session, entry: AuditEntry) -> None:
         """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
         session.flush()
+        execute = session.connection().execute
         with self._lock:
-            self._append(session.connection().execute, session.commit, entry)
+            self._append(execute, session.commit, entry)
 
     def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
         try:
