@@ -14,12 +14,14 @@ CONTENT_POLICY = (
     "font-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
 FIRST_QUERIES = """\
-# Log in first: run the mutation with your own password, copy the accessToken from its answer,
-# and put it into HTTP HEADERS at the bottom of this page:
+# 1. Put your password into the mutation and run it:
+#    the button asks which of the two to run.
+# 2. Copy the accessToken of its answer into the
+#    headers at the bottom of this page:
 #
-#   {"Authorization": "Bearer <accessToken>"}
+#    {"Authorization": "Bearer <accessToken>"}
 #
-# Then run the query: the button asks which of the two to run.
+# 3. Run the query.
 
 mutation LogIn {
   login(username: "admin", password: "") {
