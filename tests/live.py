@@ -134,7 +134,8 @@ def _run(command: list[str], folder: Path, environ: dict[str, str]) -> None:
 
 def _environment(**env: str) -> dict[str, str]:
     """Only what a process needs, so that no setting of this machine gets into a test."""
-    return {name: os.environ[name] for name in PASSED_ON if name in os.environ} | {"PYTHONPATH": str(ROOT), **env}
+    kept = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+    return {**kept, "PYTHONPATH": str(ROOT), "WEB_DIR": str(ROOT / ".web"), **env}
 
 
 def _core_environment(data_dir: Path, env: dict[str, str]) -> dict[str, str]:
