@@ -1,9 +1,9 @@
-"""The API description (OpenAPI 3.1): what flask-smorest derives from the schemas, and what the door adds to every route."""
+"""The API description (OpenAPI 3.1): what flask-smorest derives from the schemas, and what the door adds to it."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
-from http import HTTPStatus
 from typing import Any
 
 from flask import Flask
@@ -17,25 +17,59 @@ PROBLEM = {
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {"type": "string", "description": "a URN that names the code"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
+        "title": {"type": "string", "description": "the kind of the refusal"},
+        "status": {"type": "integer", "description": "the status of the answer"},
         "detail": {"type": "string", "description": "what is wrong, for a person"},
         "code": {"type": "string", "description": "what is wrong, for a program"},
         "request_id": {"type": "string", "description": "finds this call in logs and audit"},
         "did_you_mean": {"type": "string", "description": "the nearest valid name"},
         "errors": {
             "type": "array",
+            "description": "everything that is wrong with the input",
             "items": {
                 "type": "object",
-                "properties": {"field": {"type": "string"}, "detail": {"type": "string"}},
+                "properties": {
+                    "field": {"type": "string", "description": "dotted path of the input"},
+                    "detail": {"type": "string", "description": "what is wrong with it"},
+                },
             },
         },
     },
 }
-HEADERS = {
-    "If-Match": ("the ETag that the resource is believed to have; 412 when stale", 412),
+REASONS = {
+    400: "The input is malformed or invalid",
+    401: "No token, or one that is not valid any more",
+    403: "The caller's role or rights do not reach this call",
+    404: "There is no such thing, or not for this caller",
+    409: "It conflicts with what is there, or with a call that is still running",
+    410: "It is not kept any more",
+    412: "It has changed since the ETag in If-Match",
+    413: "The body is larger than this call takes",
+    415: "The body is of another media type than this call takes",
+    422: "The Idempotency-Key came with another body before",
+    429: "Too many calls; wait as Retry-After says",
+    503: "Overloaded, or a back end is away; wait as Retry-After says",
+}
+IF_MATCH = {"type": "string", "description": "the ETag that the resource is believed to have; 412 when stale"}
+IF_NONE_MATCH = {"type": "string", "description": "the ETag of what the caller has already; 304 while it holds"}
+IDEMPOTENCY_KEY = {
+    "type": "string",
+    "pattern": "^[!-~]{1,255}$",
+    "description": "makes a repeated call have one effect and one answer for 24 hours; any text, once per new call",
+}
+PATHS: dict[str, tuple[str, Any]] = {
+    "article_id": ("number of the article", 1),
+    "username": ("name of the user", "ada"),
+    "name": ("name of the group", "analysts"),
+    "job_id": ("number of the job", 1),
 }
 SAMPLE_HOST = "http://127.0.0.1:5000"
+SHELL_VARIABLE = re.compile(r"\$[A-Z]+")
+ABOUT = """Articles, users, groups, events, jobs and the audit trail of a Lakeport.
+
+Log in with `POST /auth/token` and send the access token as `Authorization: Bearer …`. In the samples, `$TOKEN` is
+such a token and `$PASSWORD` the caller's password. Errors are problem documents (RFC 9457) with a `code`.
+"""
 
 
 def describe(app: Flask, api: Api) -> dict[str, Any]:
@@ -45,7 +79,10 @@ def describe(app: Flask, api: Api) -> dict[str, Any]:
     components.setdefault("schemas", {})["Problem"] = PROBLEM
     components.pop("responses", None)
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    spec["info"]["description"] = ABOUT
     admissions = _admissions(app)
+    for item in spec["paths"].values():
+        _complete_path(item)
     for path, method, operation in operations(spec):
         _complete(spec, path, method, operation, admissions[path, method])
     return spec
@@ -75,14 +112,31 @@ def _complete(spec: dict[str, Any], path: str, method: str, operation: dict[str,
     operation["responses"] = _responses(operation, admission, path, method)
     operation["security"] = [] if admission.rule is Rule.ANYONE else [{"bearer": []}]
     operation["x-role"] = admission.rule.name.lower()
-    for header, (description, status) in HEADERS.items():
-        if status in admission.refuses:
-            operation.setdefault("parameters", []).append(
-                {"name": header, "in": "header", "description": description, "schema": {"type": "string"}}
-            )
+    operation.setdefault("parameters", []).extend(_headers(method, admission))
     sample = _sample(spec, path, method, operation, admission)
     operation["x-codeSamples"] = [{"lang": "Shell", "source": sample}]
     operation["description"] = f"{operation.get('description', '')}\n\n```sh\n{sample}\n```".strip()
+
+
+def _complete_path(item: dict[str, Any]) -> None:
+    for parameter in item.get("parameters", []):
+        parameter["description"], parameter["example"] = PATHS[parameter["name"]]
+
+
+def _headers(method: str, admission: Admission) -> Iterator[dict[str, Any]]:
+    """The request headers that change what the call does."""
+    if admission.rule is Rule.ANYONE:
+        return
+    if 412 in admission.refuses:
+        yield _header("If-Match", IF_MATCH)
+    if method == "get":
+        yield _header("If-None-Match", IF_NONE_MATCH)
+    if method == "post":
+        yield _header("Idempotency-Key", IDEMPOTENCY_KEY)
+
+
+def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "in": "header", "description": schema["description"], "schema": schema}
 
 
 def _operation_id(path: str, method: str) -> str:
@@ -91,8 +145,18 @@ def _operation_id(path: str, method: str) -> str:
 
 
 def _responses(operation: dict[str, Any], admission: Admission, path: str, method: str) -> dict[str, Any]:
-    responses = {status: answer for status, answer in operation.get("responses", {}).items() if status != "default"}
-    responses = {status: answer for status, answer in responses.items() if int(status) < 400}
+    given = operation.get("responses", {})
+    responses = {status: answer for status, answer in given.items() if status != "default" and int(status) < 400}
+    for made in {"201", "202"} & set(responses):
+        responses[made]["headers"] = _answer_header("Location", "path of what came of it")
+    if method == "get" and admission.rule is not Rule.ANYONE:
+        responses["304"] = {"description": "What the caller has already, by its ETag, still holds"}
+    for status in sorted(_refusals(operation, admission, path, method)):
+        responses[str(status)] = _problem_response(status)
+    return responses
+
+
+def _refusals(operation: dict[str, Any], admission: Admission, path: str, method: str) -> set[int]:
     statuses = set(admission.refuses)
     if admission.is_recorded:
         statuses |= {400, 413, 429, 503}
@@ -104,21 +168,28 @@ def _responses(operation: dict[str, Any], admission: Admission, path: str, metho
         statuses |= {404}
     if method == "post" and admission.rule is not Rule.ANYONE:
         statuses |= {409, 422}
-    for status in sorted(statuses):
-        responses[str(status)] = _problem_response(status)
-    return responses
+    return statuses
 
 
 def _problem_response(status: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        "description": HTTPStatus(status).phrase,
+    response: dict[str, Any] = {
+        "description": REASONS[status],
         "content": {"application/problem+json": {"schema": schema}},
     }
+    if status == 401:
+        response["headers"] = _answer_header("WWW-Authenticate", "how to authenticate")
+    if status in (429, 503):
+        response["headers"] = _answer_header("Retry-After", "seconds to wait before the next try")
+    return response
+
+
+def _answer_header(name: str, description: str) -> dict[str, Any]:
+    return {name: {"description": description, "required": True, "schema": {"type": "string"}}}
 
 
 def _sample(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any], admission: Admission) -> str:
-    """A call that works when pasted, with $TOKEN set as the README shows."""
+    """A call that works when pasted, with $TOKEN and $PASSWORD set as the README shows."""
     parts = ["curl", "-sS"]
     if method != "get":
         parts += ["-X", method.upper()]
@@ -126,15 +197,17 @@ def _sample(spec: dict[str, Any], path: str, method: str, operation: dict[str, A
         parts += ["-H", '"Authorization: Bearer $TOKEN"']
     body = _body_example(spec, operation)
     if body is not None:
-        parts += ["-H", "'Content-Type: application/json'", "-d", shlex.quote(json.dumps(body))]
-    return " ".join([*parts, f"{SAMPLE_HOST}{_path_example(path, operation)}"])
+        parts += ["-H", "'Content-Type: application/json'", "-d", _in_shell(json.dumps(body))]
+    return " ".join([*parts, f"{SAMPLE_HOST}{_path_example(path)}"])
 
 
-def _path_example(path: str, operation: dict[str, Any]) -> str:
-    examples = {"article_id": "1", "username": "ada", "name": "analysts", "job_id": "1"}
-    for name, value in examples.items():
-        path = path.replace("{" + name + "}", value)
-    return path
+def _in_shell(text: str) -> str:
+    """The text as one word of a shell, in which its variables have their values."""
+    return SHELL_VARIABLE.sub(lambda found: f"'\"{found[0]}\"'", shlex.quote(text))
+
+
+def _path_example(path: str) -> str:
+    return path.format_map({name: example for name, (_, example) in PATHS.items()})
 
 
 def _body_example(spec: dict[str, Any], operation: dict[str, Any]) -> Any:

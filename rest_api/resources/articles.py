@@ -74,7 +74,7 @@ class ArticleChangeSchema(WireSchema):
     """What to change of an article, and the version it is believed to have."""
 
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in winter"})
-    content = fields.String(validate=CONTENT)
+    content = fields.String(validate=CONTENT, metadata={"description": "at most 100,000 characters"})
     version = fields.Integer(
         strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"}
     )
@@ -84,7 +84,11 @@ class OperationSchema(WireSchema):
     """One change of a batch: by `id`, or by `origin`, `external_id` and `external_version`."""
 
     op = fields.String(required=True, validate=validate.OneOf(["upsert", "delete"]), metadata={"example": "upsert"})
-    id = fields.Integer(strict=True, validate=validate.Range(1, 2**63 - 1))
+    id = fields.Integer(
+        strict=True,
+        validate=validate.Range(1, 2**63 - 1),
+        metadata={"description": "number of an article that is there, in the place of origin and external_id"},
+    )
     origin = fields.String(validate=validate.Length(1, 64), metadata={"example": "base_a"})
     external_id = fields.String(validate=validate.Length(1, 200), metadata={"example": "17"})
     external_version = fields.Integer(
@@ -114,30 +118,38 @@ def _require(data: dict[str, Any], *names: str) -> None:
 class BatchSchema(WireSchema):
     """Up to 1,000 changes; valid ones commit together."""
 
-    operations = fields.List(fields.Nested(OperationSchema), required=True, validate=validate.Length(1, 1_000))
+    operations = fields.List(
+        fields.Nested(OperationSchema),
+        required=True,
+        validate=validate.Length(1, 1_000),
+        metadata={"description": "the changes, in the order in which they apply"},
+    )
 
 
 class OutcomeSchema(WireSchema):
     """What became of an operation."""
 
-    index = fields.Integer()
-    id = fields.Integer(allow_none=True)
-    outcome = fields.String(validate=validate.OneOf(["created", "updated", "unchanged", "stale", "deleted"]))
+    index = fields.Integer(metadata={"description": "place of the operation in the batch, from 0", "example": 0})
+    id = fields.Integer(allow_none=True, metadata={"description": "number of the article; null where there is none"})
+    outcome = fields.String(
+        validate=validate.OneOf(["created", "updated", "unchanged", "stale", "deleted"]),
+        metadata={"description": "what the operation did; stale: something newer is there", "example": "created"},
+    )
 
 
 class RejectionSchema(WireSchema):
     """An operation that was not applied, and why."""
 
-    index = fields.Integer()
-    code = fields.String()
-    detail = fields.String()
+    index = fields.Integer(metadata={"description": "place of the operation in the batch, from 0", "example": 1})
+    code = fields.String(metadata={"description": "what is wrong, for a program", "example": "invalid"})
+    detail = fields.String(metadata={"description": "what is wrong, for a person"})
 
 
 class BatchAnswerSchema(WireSchema):
     """The outcome of every operation that was applied, and the errors of the others."""
 
-    data = fields.List(fields.Nested(OutcomeSchema))
-    errors = fields.List(fields.Nested(RejectionSchema))
+    data = fields.List(fields.Nested(OutcomeSchema), metadata={"description": "operations that were applied"})
+    errors = fields.List(fields.Nested(RejectionSchema), metadata={"description": "operations that were not"})
 
 
 @blueprint.route("", methods=["GET"])

@@ -47,22 +47,22 @@ class AuditEntrySchema(WireSchema):
     """One recorded call."""
 
     id = fields.Integer(metadata={"example": 1})
-    at = Time()
-    user_id = fields.Integer(allow_none=True)
+    at = Time(metadata={"description": "when the call came"})
+    user_id = fields.Integer(allow_none=True, metadata={"description": "who called; null for anonymous calls"})
     username = fields.String(allow_none=True, metadata={"example": "ada"})
     address = fields.String(metadata={"example": "127.0.0.1"})
     method = fields.String(metadata={"example": "GET"})
     path = fields.String(metadata={"example": "/articles"})
     query = fields.String(metadata={"example": "title=like.L*"})
     body = fields.String(allow_none=True, metadata={"description": "JSON body up to 64 KiB, secrets struck out"})
-    body_bytes = fields.Integer()
+    body_bytes = fields.Integer(metadata={"description": "size of the body"})
     body_sha256 = fields.String(allow_none=True, metadata={"description": "SHA-256 of a larger body"})
     status = fields.Integer(metadata={"example": 200})
     dataset = fields.String(allow_none=True, metadata={"example": "articles"})
-    columns = fields.List(fields.String(), allow_none=True)
-    rows = fields.Integer(allow_none=True)
-    duration_ms = fields.Float()
-    request_id = fields.String()
+    columns = fields.List(fields.String(), allow_none=True, metadata={"description": "columns that were given"})
+    rows = fields.Integer(allow_none=True, metadata={"description": "how many rows were given"})
+    duration_ms = fields.Float(metadata={"description": "milliseconds until the answer"})
+    request_id = fields.String(metadata={"description": "id of the call, as in its answer"})
     chain = fields.String(metadata={"description": "chain of the process that answered"})
     sequence = fields.Integer(metadata={"description": "place in that chain"})
 
@@ -70,7 +70,7 @@ class AuditEntrySchema(WireSchema):
 class FindingSchema(WireSchema):
     """Something wrong with a chain."""
 
-    chain = fields.String()
+    chain = fields.String(metadata={"description": "chain of the process that answered"})
     sequence = fields.Integer(metadata={"description": "the first entry that is wrong; 0 for the chain as a whole"})
     detail = fields.String(metadata={"example": "an entry is missing"})
 
@@ -78,9 +78,9 @@ class FindingSchema(WireSchema):
 class VerificationSchema(WireSchema):
     """Whether the trail is whole."""
 
-    ok = fields.Boolean()
+    ok = fields.Boolean(metadata={"description": "whether no problem was found"})
     checked = fields.Integer(metadata={"description": "entries that were looked at"})
-    chains = fields.Integer()
+    chains = fields.Integer(metadata={"description": "chains that were looked at"})
     problems = fields.List(fields.Nested(FindingSchema), metadata={"description": "at most 100, one per chain"})
 
 

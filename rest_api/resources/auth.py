@@ -24,8 +24,15 @@ class CredentialsSchema(WireSchema):
     """A name and a password, or a refresh token."""
 
     username = fields.String(validate=validate.Length(1, 64), metadata={"example": "admin"})
-    password = fields.String(validate=validate.Length(1, MAX_PASSWORD_CHARACTERS), load_only=True)
-    refresh_token = fields.String(validate=validate.Length(1, 4_096))
+    password = fields.String(
+        validate=validate.Length(1, MAX_PASSWORD_CHARACTERS),
+        load_only=True,
+        metadata={"description": "the user's password", "example": "$PASSWORD"},
+    )
+    refresh_token = fields.String(
+        validate=validate.Length(1, 4_096),
+        metadata={"description": "in the place of name and password: the one of the last answer"},
+    )
 
     @ma.validates_schema
     def is_one_way(self, data: dict[str, Any], **_: Any) -> None:
@@ -49,7 +56,7 @@ class PrincipalSchema(WireSchema):
     id = fields.Integer(metadata={"example": 1})
     username = fields.String(metadata={"example": "admin"})
     role = fields.String(metadata={"example": "admin"})
-    groups = fields.List(fields.String())
+    groups = fields.List(fields.String(), metadata={"description": "names of his groups", "example": ["analysts"]})
     policy = fields.String(metadata={"description": "fingerprint of the caller's rights; changes when they do"})
 
 

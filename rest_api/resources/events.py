@@ -39,7 +39,7 @@ class EventSchema(WireSchema):
     source = fields.String(metadata={"example": "/lakeport"})
     type = fields.String(metadata={"example": "article.created"})
     subject = fields.String(metadata={"example": "articles/1"})
-    time = Time()
+    time = Time(metadata={"description": "when it happened"})
     sequence = fields.String(metadata={"description": "place in the order of commits; `after` takes it"})
     datacontenttype = fields.String(metadata={"example": "application/json"})
     data = fields.Dict(metadata={"description": "what it is about, as it was after the change"})
@@ -75,12 +75,12 @@ def _documentation() -> dict[str, Any]:
         "type": "object",
         "required": ["data", "next", "next_url"],
         "properties": {
-            "data": {"type": "array", "items": EventSchema},
+            "data": {"type": "array", "description": "the events, the oldest first", "items": EventSchema},
             "next": {
                 "type": "string",
                 "description": "the `after` to go on with; events never end, so it is always there",
             },
-            "next_url": {"type": "string"},
+            "next_url": {"type": "string", "description": "path and parameters of the next page"},
         },
     }
     content = {"application/json": {"schema": envelope}, "text/event-stream": {"schema": {"type": "string"}}}

@@ -32,7 +32,7 @@ class GroupSchema(WireSchema):
 
     id = fields.Integer(metadata={"example": 1})
     name = fields.String(metadata={"example": "analysts"})
-    created_at = Time()
+    created_at = Time(metadata={"description": "when it was created"})
 
 
 class GroupWithMembersSchema(GroupSchema):
@@ -44,7 +44,7 @@ class GroupWithMembersSchema(GroupSchema):
 class NewGroupSchema(WireSchema):
     """A new group."""
 
-    name = fields.String(required=True, validate=validate.Regexp(NAME_PATTERN), metadata={"example": "analysts"})
+    name = fields.String(required=True, validate=validate.Regexp(NAME_PATTERN), metadata={"example": "librarians"})
 
 
 @blueprint.route("", methods=["GET"])

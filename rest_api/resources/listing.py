@@ -87,7 +87,7 @@ def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
     # A caller may select any of the columns, so that none is sure to be in a row.
     row = schema(partial=True) if any(field.required for field in schema().fields.values()) else schema
     properties: dict[str, Any] = {
-        "data": {"type": "array", "items": row},
+        "data": {"type": "array", "description": "the rows of this page", "items": row},
         "next": {"type": ["string", "null"], "description": "cursor of the next page; null on the last one"},
         "next_url": {"type": ["string", "null"], "description": "path and parameters of the next page"},
     }
@@ -96,7 +96,8 @@ def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
             "type": "integer",
             "description": "rows on all pages, where `count` was asked for",
         }
-        properties["count_kind"] = {"type": "string", "enum": ["exact", "estimated"]}
+        kinds = {"type": "string", "enum": ["exact", "estimated"]}
+        properties["count_kind"] = {**kinds, "description": "whether the count is exact"}
     return {"type": "object", "required": ["data", "next", "next_url"], "properties": properties}
 
 

@@ -38,14 +38,14 @@ class UserSchema(WireSchema):
     id = fields.Integer(metadata={"example": 2})
     username = fields.String(metadata={"example": "ada"})
     role = fields.String(metadata={"example": "editor"})
-    created_at = Time()
-    disabled_at = Time(allow_none=True)
+    created_at = Time(metadata={"description": "when he was created"})
+    disabled_at = Time(allow_none=True, metadata={"description": "when he was disabled; null while he may call"})
 
 
 class NewUserSchema(WireSchema):
     """A new user."""
 
-    username = fields.String(required=True, validate=validate.Regexp(users.NAME_PATTERN), metadata={"example": "ada"})
+    username = fields.String(required=True, validate=validate.Regexp(users.NAME_PATTERN), metadata={"example": "grace"})
     password = fields.String(required=True, validate=PASSWORD, metadata={"example": "correct horse battery"})
     role = fields.String(required=True, validate=validate.OneOf(ROLES), metadata={"example": "editor"})
 
@@ -60,8 +60,16 @@ class UserChangeSchema(WireSchema):
 class PasswordChangeSchema(WireSchema):
     """One's own password, before and after."""
 
-    old = fields.String(required=True, validate=validate.Length(1, MAX_PASSWORD_CHARACTERS))
-    new = fields.String(required=True, validate=PASSWORD)
+    old = fields.String(
+        required=True,
+        validate=validate.Length(1, MAX_PASSWORD_CHARACTERS),
+        metadata={"description": "the password until now", "example": "$PASSWORD"},
+    )
+    new = fields.String(
+        required=True,
+        validate=PASSWORD,
+        metadata={"description": "the password from now on", "example": "a horse of another colour"},
+    )
 
 
 @blueprint.route("", methods=["GET"])

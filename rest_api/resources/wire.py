@@ -23,7 +23,7 @@ class WireSchema(ma.Schema):
 class Time(ma.fields.DateTime):
     """A point in time; the encoder writes RFC 3339 in UTC with `Z`."""
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return value
 
 
@@ -32,10 +32,10 @@ class StrictParser(FlaskParser):
 
     DEFAULT_VALIDATION_STATUS = 400
 
-    def load_json(self, req: Request, schema: ma.Schema) -> Any:
+    def load_json(self, req: Request, *_: Any) -> Any:
         return json_body(req)
 
-    def handle_error(self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_: Any) -> NoReturn:
+    def handle_error(self, error: ma.ValidationError, req: Request, schema: ma.Schema, **_: Any) -> NoReturn:  # noqa: ARG002
         raise invalid_fields(error.messages_dict.get("json", error.messages_dict), schema) from error
 
 
