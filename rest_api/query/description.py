@@ -97,8 +97,9 @@ def _column_parameter(column: Column) -> Parameter:
 
 
 def _parameter(name: str, description: str, schema: Parameter, example: Any = None) -> Parameter:
-    parameter = {"name": name, "in": "query", "description": description, "schema": schema}
-    return parameter if example is None else {**parameter, "example": example}
+    # Not as `example`: Swagger UI would send every parameter's at once.
+    said = description if example is None else f"{description}; such as `{example}`"
+    return {"name": name, "in": "query", "description": said, "schema": schema}
 
 
 def _text(pattern: str) -> Parameter:
