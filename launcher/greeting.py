@@ -47,7 +47,9 @@ def _addresses(installation: Installation, *, has_prometheus: bool) -> list[tupl
     ]
     missing = [("Explorers", "their files are missing; run ./start.sh again when the network is there")]
     rows = pages if web_assets.is_complete(installation.web_dir) else missing
-    rows += [("Metrics", f"{core}/metrics   {gateway}/metrics")]
+    if installation.reach != installation.address:
+        rows = [*rows, ("From elsewhere", "the same ports at this machine's address; put HTTPS in front")]
+    rows = [*rows, ("Metrics", f"{core}/metrics   {gateway}/metrics")]
     if has_prometheus:
         rows.append(("Prometheus", prometheus_url(installation.prometheus_port)))
     return [*rows, ("Logs", str(installation.logs_dir))]
