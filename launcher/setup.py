@@ -26,9 +26,16 @@ def set_up(installation: Installation, stop: StopSwitch, *, with_demo: bool) -> 
     password = _show_administrator(told)
     _run(["-m", "graphql_gateway"], gateway, installation.home, stop)
     if with_demo:
-        _run([*CORE, "demo"], core, installation.home, stop, is_shown=True)
+        _make_demo(core, installation, stop)
     fetch_web_assets(installation, stop)
     return password
+
+
+def _make_demo(core: dict[str, str], installation: Installation, stop: StopSwitch) -> None:
+    try:
+        _run([*CORE, "demo"], core, installation.home, stop, is_shown=True)
+    except CannotStart as refusal:
+        raise CannotStart("the demo data cannot be made; --no-demo starts without it") from refusal
 
 
 def fetch_web_assets(installation: Installation, stop: StopSwitch) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -56,7 +57,10 @@ def _check_that_everything_answers(place: Place, start: Start) -> None:
         assert "<html" in text
     assert (place.home / ".env").stat().st_mode & 0o777 == 0o600
     assert (place.home / "lake").stat().st_mode & 0o777 == 0o700
-    _eventually(lambda: _healthy_targets(place) == {"core", "gateway", "worker"})
+    if shutil.which("prometheus") is None and os.environ.get("CI") != "true":
+        assert "Prometheus is not installed (Debian: apt-get install prometheus)" in start.words()
+    else:
+        _eventually(lambda: _healthy_targets(place) == {"core", "gateway", "worker"})
 
 
 def _healthy_targets(place: Place) -> set[str]:
