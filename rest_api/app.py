@@ -26,7 +26,7 @@ from rest_api.observability import RequestMetrics, configure_logging
 from rest_api.openapi import describe
 from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
-from rest_api.resources import articles, audit, documentation, events, groups, health, users
+from rest_api.resources import articles, audit, documentation, events, groups, health, jobs, users
 from rest_api.resources import auth as auth_resource
 from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
@@ -35,7 +35,7 @@ from rest_api.settings import Settings
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "migrations"
-RESOURCES = (auth_resource, articles, users, groups, events, audit, health)
+RESOURCES = (auth_resource, articles, users, groups, events, jobs, audit, health)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, create_engine, event, text
+from sqlalchemy import ColumnElement, Double, Engine, create_engine, event, literal_column
 from sqlalchemy.engine import Connection, make_url
 
 READ_ONLY = {"lakeport_read": True}
@@ -25,8 +25,13 @@ def engine_options(url: str) -> dict[str, Any]:
     """Pool and driver options for `url`."""
     if url.startswith("sqlite"):
         return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "pool_size": 20, "max_overflow": 20, "pool_timeout": 5,
-            "connect_args": {"connect_timeout": 3, "options": "-c timezone=utc"}}
+    return {
+        "pool_pre_ping": True,
+        "pool_size": 20,
+        "max_overflow": 20,
+        "pool_timeout": 5,
+        "connect_args": {"connect_timeout": 3, "options": "-c timezone=utc"},
+    }
 
 
 def create_engine_for(url: str) -> Engine:
@@ -61,8 +66,8 @@ def _begin(connection: Connection) -> None:
 def database_now(dialect_name: str) -> ColumnElement[float]:
     """The database's clock as seconds since 1970: leases are decided by it, never by a worker's clock."""
     if dialect_name == "sqlite":
-        return text("((julianday('now') - 2440587.5) * 86400.0)")  # type: ignore[return-value]
-    return text("extract(epoch from clock_timestamp())")  # type: ignore[return-value]
+        return literal_column("((julianday('now') - 2440587.5) * 86400.0)", Double())
+    return literal_column("cast(extract(epoch from clock_timestamp()) as double precision)", Double())
 
 
 def utc_now() -> datetime:

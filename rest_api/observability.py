@@ -2,10 +2,11 @@
 
 import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 LABELS = ("method", "url_rule", "status")
 UNMATCHED = "unmatched"
@@ -54,7 +55,9 @@ class RequestMetrics:
         """Declare the metrics in a registry."""
         return cls(
             Counter("flask_http_request", "HTTP requests", LABELS, registry=registry),
-            Counter("flask_http_request_exceptions", "HTTP requests answered with 400 or above", LABELS, registry=registry),
+            Counter(
+                "flask_http_request_exceptions", "HTTP requests answered with 400 or above", LABELS, registry=registry
+            ),
             Histogram("flask_http_request_duration_seconds", "Time to answer HTTP requests", LABELS, registry=registry),
             Counter("lakeport_anonymous_refusals", "Anonymous calls refused with 401", registry=registry),
         )
@@ -66,3 +69,30 @@ class RequestMetrics:
         self.duration.labels(*labels).observe(seconds)
         if status >= 400:
             self.exceptions.labels(*labels).inc()
+
+
+@dataclass(frozen=True)
+class WorkerMetrics:
+    """What a worker counts, and how many jobs wait."""
+
+    registry: CollectorRegistry
+    finished: Counter
+    duration: Histogram
+    running: Gauge
+    lost: Counter
+    looked_at: Gauge
+
+    @classmethod
+    def on(cls, count_jobs: Callable[[], float]) -> "WorkerMetrics":
+        """Declare the metrics in a registry of their own; `count_jobs` is asked at each scrape how many jobs wait."""
+        registry = CollectorRegistry()
+        waiting = Gauge("lakeport_jobs_queued", "Jobs that wait for a worker", registry=registry)
+        waiting.set_function(count_jobs)
+        return cls(
+            registry,
+            Counter("lakeport_jobs_finished", "Runs of jobs by how they ended", ("type", "state"), registry=registry),
+            Histogram("lakeport_job_duration_seconds", "Time a job ran", ("type",), registry=registry),
+            Gauge("lakeport_jobs_running", "Jobs this worker runs", registry=registry),
+            Counter("lakeport_job_leases_lost", "Jobs that another worker took over", registry=registry),
+            Gauge("lakeport_worker_looked_at_timestamp_seconds", "When it last looked for a job", registry=registry),
+        )

@@ -135,7 +135,7 @@ def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> st
 def redact(body: bytes, media_type: str) -> Body:
     """What to keep of a body. Small JSON is kept with its secrets struck out; a large body is kept as its SHA-256.
 
-    Of a small body that cannot be read nothing is kept but its size: it may be a password, and a hash of one is guessed.
+    Of a small body that cannot be read only the size is kept: it may be a password, and a hash of one is guessed.
     """
     if not body:
         return Body(None, 0, None)

@@ -1,7 +1,7 @@
 """Verifies the audit trail, and deletes what is old enough without hiding anything by it."""
 
 import hmac
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -44,8 +44,8 @@ class Verification:
         return not self.problems
 
 
-def verify(engine: Engine, key: bytes, heads_dir: Path) -> Verification:
-    """Check every entry, link, checkpoint and head of a snapshot of the trail."""
+def verify(engine: Engine, key: bytes, heads_dir: Path, tell: Callable[[int], None] | None = None) -> Verification:
+    """Check every entry, link, checkpoint and head of a snapshot of the trail; `tell` hears how many were checked."""
     # The heads are read first: a chain that grows meanwhile is ahead of its head, never behind.
     heads, broken = read_heads(heads_dir, key)
     with engine.connect().execution_options(**_snapshot(engine)) as connection:
@@ -54,37 +54,41 @@ def verify(engine: Engine, key: bytes, heads_dir: Path) -> Verification:
         for chain, records in _by_chain(connection):
             check = checks.setdefault(chain, _ChainCheck.begin(key, chain, None))
             check.follow(records, heads.get(chain))
+            if tell is not None:
+                tell(sum(each.checked for each in checks.values()))
     findings = [Finding(chain, 0, "the sealed head was altered") for chain in broken]
     findings += [found for chain, check in sorted(checks.items()) if (found := check.end(heads.get(chain)))]
     checked = sum(check.checked for check in checks.values())
     return Verification(checked, len(checks), tuple(findings[:MAX_FINDINGS]))
 
 
-def retain(session: Session, key: bytes, before: datetime) -> int:
-    """Delete entries older than a time from the beginning of each chain, and seal where the rest begins.
+def retain(session: Session, key: bytes, before: datetime, limit: int) -> int:
+    """Delete up to `limit` old entries from the beginning of each chain, and seal where the rest begins.
 
     Returns how many were deleted, in the session's transaction. Raises Conflict for a chain that is broken there: what
     was tampered with is evidence.
     """
     chains = session.scalars(select(AuditRecord.chain).where(AuditRecord.at < before).distinct())
-    return sum(_retain_chain(session, key, chain, before) for chain in chains.all())
+    return sum(_retain_chain(session, key, chain, before, limit) for chain in chains.all())
 
 
-def _retain_chain(session: Session, key: bytes, chain: str, before: datetime) -> int:
+def _retain_chain(session: Session, key: bytes, chain: str, before: datetime, limit: int) -> int:
     of_chain = AuditRecord.chain == chain
     first_kept = session.scalar(select(func.min(AuditRecord.sequence)).where(of_chain, AuditRecord.at >= before))
     old = [of_chain] if first_kept is None else [of_chain, AuditRecord.sequence < first_kept]
     checkpoint = session.get(AuditCheckpoint, chain)
     check = _ChainCheck.begin(key, chain, checkpoint)
-    statement = select(AuditRecord.__table__).where(*old).order_by(AuditRecord.sequence)
+    statement = select(AuditRecord.__table__).where(*old).order_by(AuditRecord.sequence).limit(limit)
     check.follow(session.execute(statement, execution_options={"yield_per": CHUNK_ROWS}), None)
     if check.finding is not None:
         raise Conflict(f"The audit chain {chain} is broken at entry {check.finding.sequence}; nothing is deleted")
+    if check.checked == 0:
+        return 0
     last = check.last
     session.merge(
         AuditCheckpoint(chain=chain, sequence=last.sequence, hmac=last.hmac, seal=seal(key, "checkpoint", last))
     )
-    session.execute(delete(AuditRecord).where(*old))
+    session.execute(delete(AuditRecord).where(of_chain, AuditRecord.sequence <= last.sequence))
     return check.checked
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, ColumnElement, event, func, insert, or_, select, text
+from sqlalchemy import ColumnElement, Connection, event, func, insert, or_, select, text
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from rest_api.database import utc_now

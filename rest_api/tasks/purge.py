@@ -1,0 +1,69 @@
+"""Deletes what is over: stored answers, ended logins, forgotten failures, old events and finished jobs."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy.orm import Session
+
+from rest_api.database import utc_now
+from rest_api.models.idempotency import IdempotencyKey
+from rest_api.models.job import UNFINISHED, Job
+from rest_api.models.token import LoginFailure, RefreshToken, TokenFamily
+from rest_api.services import events
+from rest_api.tasks.task import Outcome, Run
+
+KEY_LIFETIME = timedelta(hours=24)
+JOBS_KEPT = timedelta(days=30)
+
+
+@dataclass(frozen=True)
+class Purge:
+    """Each kind in a transaction of its own; a second run finds nothing."""
+
+    event_days: int
+    login_window_seconds: int
+    type: str = "purge"
+    role: str = "admin"
+    parameters: tuple[str, ...] = ()
+    schedule: str | None = "0 * * * *"
+
+    def run(self, run: Run) -> Outcome:
+        deleted = {}
+        kinds = {
+            "idempotency_keys": _purge_keys,
+            "token_families": _purge_families,
+            "login_failures": self._purge_failures,
+            "events": self._purge_events,
+            "jobs": _purge_jobs,
+        }
+        for done, (kind, purge) in enumerate(kinds.items()):
+            run.progress(done, len(kinds), "kinds")
+            with run.transaction() as session:
+                deleted[kind] = purge(session)
+        return Outcome({"deleted": deleted})
+
+    def _purge_failures(self, session: Session) -> int:
+        forgotten = LoginFailure.at < utc_now() - timedelta(seconds=self.login_window_seconds)
+        return _delete(session, LoginFailure, forgotten)
+
+    def _purge_events(self, session: Session) -> int:
+        return events.purge(session, utc_now() - timedelta(days=self.event_days))
+
+
+def _purge_keys(session: Session) -> int:
+    return _delete(session, IdempotencyKey, IdempotencyKey.created_at < utc_now() - KEY_LIFETIME)
+
+
+def _purge_families(session: Session) -> int:
+    over = or_(TokenFamily.expires_at < utc_now(), TokenFamily.ended_at.is_not(None))
+    _delete(session, RefreshToken, RefreshToken.family_id.in_(select(TokenFamily.id).where(over)))
+    return _delete(session, TokenFamily, over)
+
+
+def _purge_jobs(session: Session) -> int:
+    return _delete(session, Job, Job.state.not_in(UNFINISHED), Job.finished_at < utc_now() - JOBS_KEPT)
+
+
+def _delete(session: Session, model: type, *where: ColumnElement[bool]) -> int:
+    return session.connection().execute(delete(model).where(*where)).rowcount

@@ -1,0 +1,221 @@
+"""What the worker does with jobs: it runs them once, under its owner's rights, and ends when it is told."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+import pytest
+from flask import Flask
+from sqlalchemy import Engine, text
+from sqlalchemy.orm import Session
+
+from rest_api.database import create_engine_for
+from rest_api.errors import Unavailable
+from rest_api.observability import WorkerMetrics
+from rest_api.services import schedules
+from rest_api.services.leases import Fenced, Leases
+from rest_api.services.schedules import Schedule
+from rest_api.settings import Settings
+from rest_api.tasks import all_tasks
+from rest_api.tasks.audit_retention import AuditRetention
+from rest_api.tasks.task import Outcome, Run, Task
+from rest_api.worker import Worker
+from tests.conftest import Caller, log_in
+
+NOTES = "create table notes (job_id integer)"
+
+
+@dataclass(frozen=True)
+class Note:
+    """A job that counts up to `steps`, then leaves a note; `hold` keeps it from ending."""
+
+    type: str = "purge"
+    role: str = "admin"
+    parameters: tuple[str, ...] = ()
+    schedule: str | None = None
+    failures: list[Exception] = field(default_factory=list)
+    hold: Event | None = None
+    is_running: Event = field(default_factory=Event)
+
+    def run(self, run: Run) -> Outcome:
+        self.is_running.set()
+        if self.failures:
+            raise self.failures.pop()
+        while self.hold is not None and not self.hold.wait(0.02):
+            run.progress(1, 2, "notes")
+
+        def leave(session: Session) -> None:
+            session.execute(text("insert into notes values (:job)"), {"job": run.job_id})
+
+        return Outcome({"noted": run.job_id}, leave)
+
+
+@pytest.fixture
+def engine(app: Flask, database_url: str) -> Iterator[Engine]:
+    engine = create_engine_for(database_url)
+    with engine.begin() as connection:
+        connection.execute(text(NOTES))
+    yield engine
+    engine.dispose()
+
+
+def worker(engine: Engine, *tasks: Task, lease_seconds: float = 5) -> Worker:
+    leases = Leases(engine, lease_seconds, "w")
+    return Worker(leases, {task.type: task for task in tasks}, WorkerMetrics.on(leases.count_queued), Event())
+
+
+def settings_of(app: Flask) -> Settings:
+    settings: Settings = app.extensions["lakeport"].settings
+    return settings
+
+
+def ask(admin: Caller, job_type: str = "purge") -> str:
+    return str(admin.post("/jobs", {"type": job_type}).headers["Location"])
+
+
+def notes(engine: Engine) -> int:
+    with engine.begin() as connection:
+        return int(connection.execute(text("select count(*) from notes")).scalar_one())
+
+
+def wait_for(is_so: Callable[[], bool], seconds: float = 10) -> None:
+    ends_at = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < ends_at, "it did not come to be"
+        time.sleep(0.02)
+
+
+def test_a_job_is_run_once_and_tells_what_it_came_to(engine: Engine, admin: Caller) -> None:
+    path = ask(admin)
+    hand = worker(engine, Note())
+    assert hand.work_once()
+    assert not hand.work_once()
+    job = admin.get(path).json
+    assert (job["state"], job["result"]) == ("succeeded", {"noted": job["id"]})
+    assert job["started_at"] <= job["finished_at"]
+    assert notes(engine) == 1
+    types = [each["type"] for each in admin.get("/events?type=job.*").json["data"]]
+    assert types == ["job.queued", "job.started", "job.succeeded"]
+
+
+def test_a_running_job_tells_its_progress_and_is_cancelled_within_two_seconds(engine: Engine, admin: Caller) -> None:
+    path, task = ask(admin), Note(hold=Event())
+    hand = worker(engine, task)
+    thread = Thread(target=hand.work_once)
+    thread.start()
+    wait_for(lambda: admin.get(path).json["progress"]["unit"] == "notes")
+    assert admin.get(path).json["state"] == "running"
+    asked_at = time.monotonic()
+    assert admin.delete(path).status_code == 202
+    wait_for(lambda: admin.get(path).json["state"] == "cancelled")
+    assert time.monotonic() - asked_at < 2
+    thread.join()
+    assert notes(engine) == 0
+
+
+def test_a_worker_taken_for_dead_writes_nothing_more(engine: Engine, admin: Caller) -> None:
+    path = ask(admin)
+    lost = Leases(engine, 0.01, "lost")
+    claim = lost.claim()
+    assert claim is not None
+    wait_for(lambda: worker(engine, Note()).work_once())
+    with pytest.raises(Fenced):
+        lost.finish(claim, "failed")
+    with pytest.raises(Fenced), lost.transaction(claim) as session:
+        session.execute(text("insert into notes values (0)"))
+    assert admin.get(path).json["state"] == "succeeded"
+    assert notes(engine) == 1
+
+
+def test_what_may_pass_is_tried_again_and_what_may_not_fails(engine: Engine, admin: Caller) -> None:
+    path = ask(admin)
+    hand = worker(engine, Note(failures=[Unavailable("away")]))
+    assert hand.work_once()
+    assert admin.get(path).json["state"] == "queued"
+    wait_for(hand.work_once)
+    assert admin.get(path).json["state"] == "succeeded"
+    path = ask(admin)
+    assert worker(engine, Note(failures=[RuntimeError("secret detail")])).work_once()
+    job = admin.get(path).json
+    assert (job["state"], job["problem"]["code"]) == ("failed", "internal")
+    assert "secret" not in str(job)
+    assert notes(engine) == 1
+
+
+def test_a_job_whose_owner_lost_his_rights_is_not_run(app: Flask, engine: Engine, admin: Caller) -> None:
+    admin.post("/users", {"username": "ada", "password": "a long enough one", "role": "admin"})
+    path = ask(log_in(app, "ada", "a long enough one"))
+    admin.patch("/users/ada", {"role": "reader"})
+    assert worker(engine, Note()).work_once()
+    job = admin.get(path).json
+    assert (job["state"], job["problem"]["code"]) == ("failed", "forbidden")
+    assert notes(engine) == 0
+
+
+def test_a_worker_that_ends_gives_its_job_back_at_once(engine: Engine, admin: Caller) -> None:
+    path, task = ask(admin), Note(hold=Event())
+    hand = worker(engine, task, lease_seconds=60)
+    thread = Thread(target=hand.work)
+    thread.start()
+    task.is_running.wait(10)
+    hand.stopping.set()
+    thread.join(5)
+    assert not thread.is_alive()
+    assert admin.get(path).json["state"] == "queued"
+    assert worker(engine, Note()).work_once()
+    assert admin.get(path).json["state"] == "succeeded"
+
+
+def test_a_schedule_asks_once_for_each_moment_it_is_due(engine: Engine, admin: Caller) -> None:
+    often = [Schedule("purge", "* * * * *")]
+    fired = schedules.fire(engine, often) + schedules.fire(engine, often)
+    found = admin.get("/jobs?type=purge").json["data"]
+    assert len(found) == len(fired) in (1, 2)
+    nightly = Schedule("purge", "20 3 * * *")
+    noon = datetime(2026, 11, 25, 12, tzinfo=UTC)
+    assert nightly.slot(noon) == nightly.slot(noon + timedelta(hours=9)) == "purge 2026-11-25T03:20Z"
+
+
+def test_the_purge_deletes_what_is_over_and_nothing_else(app: Flask, engine: Engine, admin: Caller) -> None:
+    admin.post("/groups", {"name": "kept"}, headers={"Idempotency-Key": "k"})
+    log_in(app, "rita").post("/auth/revoke")
+    with engine.begin() as connection:
+        old = {"at": datetime.now(UTC).replace(tzinfo=None) - timedelta(days=40)}
+        connection.execute(text("update idempotency_keys set created_at = :at"), old)
+        connection.execute(text("update events set time = :at where type = 'user.created'"), old)
+    path = ask(admin)
+    assert worker(engine, *all_tasks(settings_of(app)).values()).work_once()
+    deleted = admin.get(path).json["result"]["deleted"]
+    assert (deleted["idempotency_keys"], deleted["token_families"], deleted["events"]) == (1, 1, 3)
+    assert admin.get("/events?type=group.*").json["data"]
+
+
+def test_retention_deletes_old_entries_and_the_trail_stays_whole(app: Flask, engine: Engine, admin: Caller) -> None:
+    for _ in range(5):
+        admin.get("/articles")
+    before = admin.get("/audit?count=exact").json["count"]
+    tasks = all_tasks(settings_of(app))
+    path = ask(admin, "audit_retention")
+    assert worker(engine, AuditRetention(settings_of(app).audit_key.encode(), days=0)).work_once()
+    assert admin.get(path).json["result"]["deleted"] > before
+    assert admin.get("/audit/verify").json["ok"] is True
+    path = ask(admin, "audit_verification")
+    assert worker(engine, *tasks.values()).work_once()
+    assert admin.get(path).json["result"]["ok"] is True
+    with engine.begin() as connection:
+        connection.execute(text("update audit_checkpoints set sequence = sequence - 1"))
+    assert admin.get("/audit/verify").json["ok"] is False
+
+
+def test_retention_keeps_what_was_tampered_with(app: Flask, engine: Engine, admin: Caller) -> None:
+    for _ in range(3):
+        admin.get("/articles")
+    with engine.begin() as connection:
+        connection.execute(text("update audit_records set path = '/users' where sequence = 2"))
+    path = ask(admin, "audit_retention")
+    assert worker(engine, AuditRetention(settings_of(app).audit_key.encode(), days=0)).work_once()
+    job = admin.get(path).json
+    assert (job["state"], job["problem"]["code"]) == ("failed", "conflict")
+    assert admin.get("/audit?path=/users&sequence=2").json["data"]
