@@ -28,6 +28,7 @@ from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
 from rest_api.resources import articles, audit, documentation, events, groups, health, jobs, users
 from rest_api.resources import auth as auth_resource
+from rest_api.resources.wire import IdConverter
 from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
 from rest_api.services.logins import LoginGate
@@ -113,6 +114,7 @@ def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
     """The routes on their database, with nothing that governs them yet."""
     app = Flask("lakeport", static_folder=None)
     app.json = OrjsonProvider(app)
+    app.url_map.converters["id"] = IdConverter
     app.config.update(
         SQLALCHEMY_DATABASE_URI=database.driver_url(settings.database_url),
         SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings.database_url),

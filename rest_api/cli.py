@@ -113,6 +113,17 @@ def create_user(username: str, role: str) -> None:
     click.echo(f"{role}: {username}   password: {password}")
 
 
+@main.command()
+@click.option("--seed", default=7, show_default=True, help="other numbers, other data")
+def demo(seed: int) -> None:
+    """Make the demo data that is missing; the users' passwords are shown this once."""
+    settings = load_settings()
+    from rest_api.demo.command import make_demo
+
+    with _session(settings) as session:
+        make_demo(settings, session, seed)
+
+
 @main.command("rotate-signing-key")
 def rotate_signing_key() -> None:
     """Put a new signing key first in .env; tokens signed with the newest old ones stay valid. Restart to use it."""

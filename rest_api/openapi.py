@@ -78,6 +78,8 @@ def describe(app: Flask, api: Api) -> dict[str, Any]:
     components = spec.setdefault("components", {})
     components.setdefault("schemas", {})["Problem"] = PROBLEM
     components.pop("responses", None)
+    for (schema, *_), name in api.ma_plugin.converter.refs.items():
+        components["schemas"][name] |= getattr(schema, "constraints", {})  # not all schemas are ours
     components["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
     spec["info"]["description"] = ABOUT
     admissions = _admissions(app)

@@ -137,7 +137,9 @@ class Settings:
 
     data_dir: Path = _setting(_path, "./var", "database, lake, indexes, sealed audit heads, logs")
     web_dir: Path = _setting(_path, "./.web", "static files of the documentation pages")
-    jwt_secrets: tuple[SigningKey, ...] = _setting(_signing_keys, None, "kid:secret,… newest first; signs tokens", secret=True)
+    jwt_secrets: tuple[SigningKey, ...] = _setting(
+        _signing_keys, None, "kid:secret,… newest first; signs tokens", secret=True
+    )
     audit_key: str = _setting(_secret, None, "seals the audit trail", secret=True)
     mask_key: str = _setting(_secret, None, "keys the hash mask", secret=True)
     cursor_key: str = _setting(_secret, None, "seals page cursors", secret=True)
@@ -155,7 +157,9 @@ class Settings:
     access_token_seconds: int = _setting(_whole(1, 86_400), "900", "life of an access token")
     refresh_token_seconds: int = _setting(_whole(60, 31_536_000), "2592000", "life of a refresh token")
     requests_per_minute: int = _setting(_whole(1, 10_000_000), "30000", "calls of one principal, per core process")
-    login_failures_per_account: int = _setting(_whole(1, 1_000), "10", "failed logins of one account from one address per window")
+    login_failures_per_account: int = _setting(
+        _whole(1, 1_000), "10", "failed logins of one account from one address per window"
+    )
     login_failures_per_address: int = _setting(_whole(1, 100_000), "100", "failed logins from one address per window")
     login_window_seconds: int = _setting(_whole(1, 86_400), "900", "window of the two limits above")
     running_requests: int = _setting(_whole(1, 1_000), "16", "requests one core process works on at once")

@@ -40,7 +40,10 @@ def _change(connection: sqlite3.Connection, random: Random, until: datetime) -> 
     ages = sorted((random.uniform(600, 80_000) for _ in ids), reverse=True)
     connection.executemany(
         "update articles set content = content || ?, updated_at = ? where id = ?",
-        [("\n\nUpdated after questions from readers.", _stamp(until, age), i) for i, age in zip(ids, ages, strict=True)],
+        [
+            ("\n\nUpdated after questions from readers.", _stamp(until, age), i)
+            for i, age in zip(ids, ages, strict=True)
+        ],
     )
 
 

@@ -73,13 +73,31 @@ COUNTRIES = (
 
 # Category, the range of its prices in euros, then its words: five qualities times six things.
 SHELVES = (
-    ("books", 8, 45, "Illustrated Pocket Annotated Collected Vintage", "Atlas Novel Cookbook Biography Anthology Almanac"),
-    ("music", 9, 320, "Acoustic Live Remastered Portable Studio", "Album Headphones Ukulele Turntable Songbook Metronome"),
+    (
+        "books",
+        8,
+        45,
+        "Illustrated Pocket Annotated Collected Vintage",
+        "Atlas Novel Cookbook Biography Anthology Almanac",
+    ),
+    (
+        "music",
+        9,
+        320,
+        "Acoustic Live Remastered Portable Studio",
+        "Album Headphones Ukulele Turntable Songbook Metronome",
+    ),
     ("kitchen", 6, 240, "Copper Enamelled Bamboo Ceramic Folding", "Kettle Skillet Grater Teapot Scale Grinder"),
     ("garden", 4, 180, "Hardy Galvanised Oak Solar Trellised", "Planter Lantern Trowel Bench Hose Birdhouse"),
     ("outdoor", 12, 420, "Alpine Lightweight Waterproof Insulated Trail", "Tent Backpack Stove Jacket Flask Hammock"),
     ("toys", 5, 90, "Wooden Magnetic Musical Giant Glow", "Puzzle Train Blocks Kite Robot Marbles"),
-    ("electronics", 15, 900, "Wireless Compact Smart Rugged Silent", "Speaker Keyboard Tracker Projector Charger Camera"),
+    (
+        "electronics",
+        15,
+        900,
+        "Wireless Compact Smart Rugged Silent",
+        "Speaker Keyboard Tracker Projector Charger Camera",
+    ),
     ("clothing", 10, 160, "Merino Linen Organic Quilted Striped", "Scarf Shirt Jumper Socks Cardigan Cap"),
     ("beauty", 4, 75, "Botanical Gentle Mineral Overnight Citrus", "Cream Shampoo Serum Soap Balm Mask"),
     ("stationery", 2, 60, "Dotted Marbled Refillable Brass Leather", "Notebook Pen Planner Ruler Stapler Folder"),

@@ -38,12 +38,12 @@ def _category_of_another_product(row: Transaction, random: Random) -> Transactio
     return replace(row, product_category=random.choice(others))
 
 
-def _name_of_another_customer(row: Transaction, random: Random) -> Transaction:
+def _name_turned_round(row: Transaction, _random: Random) -> Transaction:
     first, last = row.user_name.split(" ", 1)
     return replace(row, user_name=f"{last} {first}")
 
 
-def _rating_inverted(row: Transaction, random: Random) -> Transaction:
+def _rating_inverted(row: Transaction, _random: Random) -> Transaction:
     return replace(row, customer_rating=6 - (row.customer_rating or 3))
 
 
@@ -51,7 +51,7 @@ CORRUPTIONS: dict[str, tuple[str, Corruption]] = {
     "amount_times_100": ("amount", _amount_times_100),
     "currency_of_another_country": ("currency", _currency_of_another_country),
     "category_of_another_product": ("product_category", _category_of_another_product),
-    "name_turned_round": ("user_name", _name_of_another_customer),
+    "name_turned_round": ("user_name", _name_turned_round),
     "rating_inverted": ("customer_rating", _rating_inverted),
 }
 

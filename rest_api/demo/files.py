@@ -83,7 +83,9 @@ def _make_store(number: int, country: str, city: str, random: Random) -> Store:
     quarter = random.choice(("Market", "Station", "Harbour", "Old Town", "University"))
     opened_on = date(1998, 1, 1) + timedelta(days=random.randrange(10_000))
     size = random.randrange(80, 1_600, 10)
-    return Store(f"s-{number:03}", f"{name} {quarter}", name, country, float(latitude), float(longitude), opened_on, size)
+    return Store(
+        f"s-{number:03}", f"{name} {quarter}", name, country, float(latitude), float(longitude), opened_on, size
+    )
 
 
 def _write_csv(path: Path, stores: list[Store]) -> None:

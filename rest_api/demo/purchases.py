@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from random import Random
+from typing import Any
 
 from rest_api.demo.catalogue import COUNTRIES, TASTES, Country, Customer, Product, make_customers, make_products
 from rest_api.demo.moments import make_moments
@@ -67,7 +68,7 @@ class Market:
         return self._random.choices(self.products, cum_weights=self._fame)[0]
 
 
-def make_transactions(seed: int, until: datetime, step: Callable[[int], None]) -> list[Transaction]:
+def make_transactions(seed: int, until: datetime, step: Callable[[int], Any]) -> list[Transaction]:
     """All rows by time, as they should be; `step` hears how many were made since it last did."""
     market, random = Market(seed), stream(seed, "transactions")
     rows = []
@@ -97,7 +98,7 @@ def _make_row(number: int, moment: datetime, market: Market, random: Random) -> 
         payment_method=random.choice(country.methods),
         country=country.code,
         status=status,
-        customer_rating=_rating(customer.taste == product.taste, status, random),
+        customer_rating=_rating(status, random, is_liked=customer.taste == product.taste),
     )
 
 
@@ -107,7 +108,7 @@ def _amount(product: Product, country: Country, random: Random) -> Decimal:
     return Decimal(max(1, round(price * 100))).scaleb(-2)
 
 
-def _rating(is_liked: bool, status: str, random: Random) -> int | None:
+def _rating(status: str, random: Random, *, is_liked: bool) -> int | None:
     # The draws are made whatever the status, so that one row never shifts the numbers of the next.
     chance, stars = random.random(), random.choices((1, 2, 3, 4, 5), cum_weights=LIKED if is_liked else OTHER)[0]
     return stars if status == "completed" and chance < 0.65 else None

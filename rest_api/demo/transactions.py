@@ -4,15 +4,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
 from deltalake import DeltaTable
 
-from rest_api.demo.corruption import corrupt
+from rest_api.demo.corruption import Label
 from rest_api.demo.delta import TIME, Commit, append, set_back, to_arrow
 from rest_api.demo.moments import LAST_HOUR
-from rest_api.demo.purchases import TRANSACTIONS, Transaction, in_chunks, make_transactions
+from rest_api.demo.purchases import TRANSACTIONS, Transaction, in_chunks
 from rest_api.demo.quarantine import make_refused
 from rest_api.demo.randomness import stream
 
@@ -51,15 +52,15 @@ HISTORY = (40_000, 25_000, 20_000)
 """Sizes of the appends before pending payments are settled."""
 AFTER_SETTLING = 10_000
 REPLAYED = 40
-STEPS = TRANSACTIONS + 8 * 2_000
-"""Progress of this kind: a step for each row, then 2,000 for each version."""
+VERSIONS = 8
+VERSION_STEPS = 2_000
+"""What writing a version counts as, beside the rows."""
 SECOND = timedelta(seconds=1)
-Step = Callable[[int], None]
+Step = Callable[[int], Any]
 
 
-def build_transactions(folder: Path, seed: int, until: datetime, step: Step) -> None:
-    """Write all versions of `transactions`; the newest has 100,000 rows."""
-    rows, _ = corrupt(make_transactions(seed, until, step), seed)
+def build_transactions(folder: Path, seed: int, rows: list[Transaction], step: Step) -> None:
+    """Write all versions of `transactions`; the newest has all the rows."""
     rest = TRANSACTIONS - sum(HISTORY) - AFTER_SETTLING - LAST_HOUR
     *history, recent, newer, newest = in_chunks(rows, (*HISTORY, AFTER_SETTLING, rest, LAST_HOUR))
     versions = _Versions(folder, step)
@@ -100,9 +101,7 @@ class _Versions:
         """Send some transactions through again: a fresh time, the first one kept."""
         commit = Commit("grace", after + SECOND, "a till's transactions sent again")
         replay_id = str(UUID(int=stream(REPLAYED, "replay").getrandbits(128), version=4))
-        again = [
-            replace(row, timestamp=after, original_timestamp=row.timestamp, replay_id=replay_id) for row in rows
-        ]
+        again = [replace(row, timestamp=after, original_timestamp=row.timestamp, replay_id=replay_id) for row in rows]
         merger = DeltaTable(self._folder).merge(
             to_arrow(again, SCHEMA),
             predicate="target.transaction_id = source.transaction_id",
@@ -116,7 +115,7 @@ class _Versions:
 
     def _done(self, commit: Commit) -> None:
         self.times.append(commit.at)
-        self._step(2_000)
+        self._step(VERSION_STEPS)
 
 
 def choose_replayed(seed: int, rows: list[Transaction]) -> list[Transaction]:
@@ -126,17 +125,15 @@ def choose_replayed(seed: int, rows: list[Transaction]) -> list[Transaction]:
     return [rows[index] for index in sorted(random.sample(range(sum(HISTORY), known), REPLAYED))]
 
 
-def build_labels(folder: Path, seed: int, until: datetime, step: Step) -> None:
+def build_labels(folder: Path, labels: list[Label], until: datetime) -> None:
     """Write `transactions_labels`: which rows are corrupt though valid."""
-    _, labels = corrupt(make_transactions(seed, until, step), seed)
     commit = Commit("grace", until, "corrupt rows found by hand")
     append(folder, to_arrow(labels, LABELS), commit)
     set_back(folder, [commit.at])
 
 
-def build_quarantine(folder: Path, seed: int, until: datetime, step: Step) -> None:
+def build_quarantine(folder: Path, seed: int, until: datetime) -> None:
     """Write `transactions_quarantine`: events that failed validation."""
     commit = Commit("ingest", until, "events that failed validation")
     append(folder, to_arrow(make_refused(seed, until), QUARANTINE), commit)
     set_back(folder, [commit.at])
-    step(1)

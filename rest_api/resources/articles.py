@@ -11,7 +11,16 @@ from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.sql import Page, Source
 from rest_api.request import session
 from rest_api.resources.listing import lists
-from rest_api.resources.wire import Blueprint, Time, WireSchema, if_match, invalid_fields, json_body
+from rest_api.resources.wire import (
+    Blueprint,
+    StrictBoolean,
+    Time,
+    WholeNumber,
+    WireSchema,
+    if_match,
+    invalid_fields,
+    json_body,
+)
 from rest_api.services import article_batches, articles
 from rest_api.services.articles import Expected
 
@@ -33,7 +42,7 @@ ARTICLES = Shape(
     default_order=(Order("id", descending=False),),
 )
 blueprint = Blueprint("articles", __name__, url_prefix="/articles", description="Articles, written and synced")
-ARTICLE_PATH = "/<int(max=9223372036854775807):article_id>"
+ARTICLE_PATH = "/<id:article_id>"
 
 
 class ArticleSchema(WireSchema):
@@ -65,9 +74,7 @@ class NewArticleSchema(WireSchema):
 class ArticleReplacementSchema(NewArticleSchema):
     """All of an article, and the version it is believed to have."""
 
-    version = fields.Integer(
-        strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"}
-    )
+    version = WholeNumber(validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
 
 
 class ArticleChangeSchema(WireSchema):
@@ -75,28 +82,23 @@ class ArticleChangeSchema(WireSchema):
 
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in winter"})
     content = fields.String(validate=CONTENT, metadata={"description": "at most 100,000 characters"})
-    version = fields.Integer(
-        strict=True, validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"}
-    )
+    version = WholeNumber(validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
 
 
 class OperationSchema(WireSchema):
     """One change of a batch: by `id`, or by `origin`, `external_id` and `external_version`."""
 
     op = fields.String(required=True, validate=validate.OneOf(["upsert", "delete"]), metadata={"example": "upsert"})
-    id = fields.Integer(
-        strict=True,
+    id = WholeNumber(
         validate=validate.Range(1, 2**63 - 1),
         metadata={"description": "number of an article that is there, in the place of origin and external_id"},
     )
     origin = fields.String(validate=validate.Length(1, 64), metadata={"example": "base_a"})
     external_id = fields.String(validate=validate.Length(1, 200), metadata={"example": "17"})
-    external_version = fields.Integer(
-        strict=True, validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3}
-    )
+    external_version = WholeNumber(validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3})
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in autumn"})
     content = fields.String(validate=CONTENT, metadata={"example": "The water is clear now."})
-    repair = fields.Boolean(truthy={True}, falsy={False}, metadata={"description": "apply whatever the version"})
+    repair = StrictBoolean(metadata={"description": "apply whatever the version"})
 
     @ma.validates_schema
     def is_complete(self, data: dict[str, Any], **_: Any) -> None:

@@ -1,6 +1,6 @@
 """`/auth`: log in, refresh, revoke, and who am I."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import marshmallow as ma
 from flask import current_app, request
@@ -23,6 +23,12 @@ blueprint = Blueprint("auth", __name__, url_prefix="/auth", description="Tokens,
 class CredentialsSchema(WireSchema):
     """A name and a password, or a refresh token."""
 
+    constraints: ClassVar[dict[str, Any]] = {
+        "oneOf": [
+            {"required": ["username", "password"], "maxProperties": 2},
+            {"required": ["refresh_token"], "maxProperties": 1},
+        ]
+    }
     username = fields.String(validate=validate.Length(1, 64), metadata={"example": "admin"})
     password = fields.String(
         validate=validate.Length(1, MAX_PASSWORD_CHARACTERS),

@@ -1,5 +1,6 @@
 """`/events`: what changed, in the order it was committed; by pages, by long poll, or as a stream."""
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 20, 100
 MAX_WAIT_SECONDS = 30
 MAX_TYPES = 20
 POLL_SECONDS = 0.2
+TYPE = r"[a-z][a-z_.]{0,90}(\.\*)?"
+TYPES = rf"(\*|{TYPE}(,{TYPE}){{0,{MAX_TYPES - 1}}})"
 HEARTBEAT_SECONDS = 10
 blueprint = Blueprint("events", __name__, url_prefix="/events", description="What changed, in order")
 
@@ -60,10 +63,10 @@ def _documentation() -> dict[str, Any]:
     parameters = [
         (
             "type",
-            {"type": "string", "pattern": r"^[a-z][a-z_.]{0,90}(\.\*)?$"},
+            {"type": "string", "pattern": f"^{TYPES}$"},
             "types, by commas; `article.*` for all of a kind",
         ),
-        ("after", {"type": "string", "pattern": "^[0-9]{1,18}$"}, "only events after this `sequence`"),
+        ("after", {**whole, "maximum": 2**63 - 1}, "only events after this `sequence`"),
         ("limit", {**whole, "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT}, "events of a page"),
         (
             "wait",
@@ -111,11 +114,11 @@ def read_request(pairs: list[tuple[str, str]]) -> Request:
     given = dict(pairs)
     if len(given) < len(pairs):
         raise wrong("type", "Every parameter is given once")
-    types = tuple(filter(None, given.get("type", "").split(",")))
-    if len(types) > MAX_TYPES:
-        raise wrong("type", f"type takes at most {MAX_TYPES} types")
+    types = given.get("type", "*")
+    if not re.fullmatch(TYPES, types):
+        raise wrong("type", f"type takes 1 to {MAX_TYPES} types by commas, such as article.created or article.*")
     return Request(
-        tuple(each for each in types if each != "*"),
+        () if types == "*" else tuple(types.split(",")),
         _whole("after", given["after"], 0, 2**63 - 1) if "after" in given else None,
         _whole("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT),
         _whole("wait", given.get("wait", "0"), 0, MAX_WAIT_SECONDS),

@@ -33,7 +33,7 @@ JOBS = Shape(
     key=("id",),
     default_order=(Order("id", descending=True),),
 )
-JOB_PATH = "/<int(max=9223372036854775807):job_id>"
+JOB_PATH = "/<id:job_id>"
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs", description="Long work, done by the worker")
 
 
@@ -65,9 +65,16 @@ class NewJobSchema(WireSchema):
     type = fields.String(
         required=True,
         validate=validate.Length(1, 64),
-        metadata={"example": "audit_verification", "description": "audit_retention, audit_verification or purge"},
+        metadata={
+            "example": "audit_verification",
+            "description": "audit_retention, audit_verification or purge",
+            "enum": ["audit_retention", "audit_verification", "purge"],
+        },
     )
-    arguments = fields.Dict(keys=fields.String(), metadata={"example": {}, "description": "what the type asks for"})
+    arguments = fields.Dict(
+        keys=fields.String(),
+        metadata={"example": {}, "description": "what the type asks for; none does yet", "maxProperties": 0},
+    )
 
 
 @blueprint.route("", methods=["GET"])

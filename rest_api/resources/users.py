@@ -11,7 +11,7 @@ from rest_api.query.conditions import Column, ColumnType, Comparison, Order, Que
 from rest_api.query.sql import Page, Source
 from rest_api.request import session
 from rest_api.resources.listing import lists
-from rest_api.resources.wire import Blueprint, Time, WireSchema
+from rest_api.resources.wire import Blueprint, StrictBoolean, Time, WireSchema
 from rest_api.services import users
 from rest_api.services.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, hash_password
 
@@ -54,7 +54,7 @@ class UserChangeSchema(WireSchema):
     """What to change of a user."""
 
     role = fields.String(validate=validate.OneOf(ROLES), metadata={"example": "reader"})
-    disabled = fields.Boolean(truthy={True}, falsy={False}, metadata={"example": False})
+    disabled = StrictBoolean(metadata={"example": False})
 
 
 class PasswordChangeSchema(WireSchema):

@@ -1,11 +1,12 @@
 """What all wire schemas and routes share: strict bodies, times in UTC, and entity tags."""
 
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 import flask_smorest
 import marshmallow as ma
 from flask import Request, request
 from webargs.flaskparser import FlaskParser
+from werkzeug.routing import IntegerConverter, Map
 
 from rest_api.errors import FieldError, Invalid, UnsupportedMediaType, nearest
 from rest_api.query.strict_json import loads
@@ -14,7 +15,12 @@ JSON_TYPES = ("application/json",)
 
 
 class WireSchema(ma.Schema):
-    """A body whose unknown members are refused, naming the nearest known one."""
+    """A body whose unknown members are refused, naming the nearest known one.
+
+    `constraints` are what the API description says of it besides its fields, as members of a JSON schema.
+    """
+
+    constraints: ClassVar[dict[str, Any]] = {}
 
     class Meta:
         unknown = ma.RAISE
@@ -25,6 +31,33 @@ class Time(ma.fields.DateTime):
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> Any:
         return value
+
+
+class StrictBoolean(ma.fields.Boolean):
+    """`true` or `false`: 1, "yes" and the like are refused."""
+
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class WholeNumber(ma.fields.Integer):
+    """A whole number, also written as 3.0; texts and `true` are refused."""
+
+    def _validated(self, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise self.make_error("invalid", input=value)
+        return int(value)
+
+
+class IdConverter(IntegerConverter):
+    """The number of something in a path; a longer one than can be stored names nothing."""
+
+    regex = "[0-9]{1,18}"
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=10**18 - 1)
 
 
 class StrictParser(FlaskParser):

@@ -1,0 +1,180 @@
+"""Demo data: the same from the same seed, whole or not there, with what later work looks for planted in it."""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from deltalake import DeltaTable
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from rest_api.database import create_engine_for
+from rest_api.demo.build import DemoFiles, Plan
+from rest_api.demo.people import add_people, is_peopled, make_logins
+from rest_api.models import metadata
+from rest_api.models.article import Article
+from rest_api.models.event import Event
+from rest_api.models.user import User
+from rest_api.services import events
+from rest_api.services.passwords import verify_password
+
+UNTIL = datetime(2026, 11, 25, 12, tzinfo=UTC)
+PLAN = Plan(7, UNTIL)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    DemoFiles(folder, PLAN).build(lambda _: None)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def rows(built: Path) -> list[dict[str, Any]]:
+    return list(DeltaTable(built / "lake" / "transactions").to_pyarrow_table().to_pylist())
+
+
+def table(folder: Path, name: str) -> list[dict[str, Any]]:
+    return list(DeltaTable(folder / "lake" / name).to_pyarrow_table().to_pylist())
+
+
+def test_transactions_have_100_000_rows_each_once_up_to_now(rows: list[dict[str, Any]]) -> None:
+    assert len({row["transaction_id"] for row in rows}) == len(rows) == 100_000
+    assert UNTIL - timedelta(minutes=1) < max(row["timestamp"] for row in rows) < UNTIL
+    recent = [row for row in rows if row["timestamp"] > UNTIL - timedelta(minutes=5)]
+    assert len(recent) > 20
+
+
+def test_the_table_has_a_history_whose_versions_can_be_read(built: Path) -> None:
+    delta = DeltaTable(built / "lake" / "transactions")
+    assert delta.version() == 7
+    counts = []
+    for version in range(8):
+        delta.load_as_version(version)
+        counts.append(delta.to_pyarrow_table(columns=["user_id"]).num_rows)
+    assert counts == sorted(counts)
+    assert (counts[0], counts[-1]) == (40_000, 100_000)
+    times = [entry["timestamp"] for entry in delta.history()]
+    assert times == sorted(times, reverse=True)
+    assert times[0] / 1_000 <= UNTIL.timestamp()
+
+
+def test_a_replayed_row_keeps_its_first_time(rows: list[dict[str, Any]]) -> None:
+    replayed = [row for row in rows if row["replay_id"]]
+    assert len(replayed) == 40
+    assert all(row["original_timestamp"] < row["timestamp"] for row in replayed)
+
+
+def test_labels_name_rows_that_are_wrong_though_valid(built: Path, rows: list[dict[str, Any]]) -> None:
+    by_id = {row["transaction_id"]: row for row in rows}
+    labels = table(built, "transactions_labels")
+    assert len({label["transaction_id"] for label in labels}) == 1_000
+    assert len({label["corruption"] for label in labels}) == 5
+    for label in labels:
+        row = by_id[label["transaction_id"]]
+        assert str(row[label["column_name"]]) != label["true_value"]
+        assert row["amount"] > 0
+        assert row["customer_rating"] in (None, 1, 2, 3, 4, 5)
+
+
+def test_tastes_are_planted(rows: list[dict[str, Any]]) -> None:
+    """A customer of a taste buys what pleases it far more often than chance would have it: one in eight."""
+    pleasing = Counter(row["user_id"] % 8 == int(row["product_id"][2:]) % 8 for row in rows)
+    assert pleasing[True] / len(rows) > 0.5
+
+
+def test_the_quarantine_holds_events_with_reason_and_coordinates(built: Path) -> None:
+    refused = table(built, "transactions_quarantine")
+    assert len(refused) == 60
+    assert len({row["reason"] for row in refused}) == 10
+    assert len({(row["partition"], row["offset"]) for row in refused}) == 60
+
+
+def test_folders_hold_csv_and_parquet(built: Path) -> None:
+    reference = built / "lake" / "reference"
+    stores = [pyarrow.csv.read_csv(path) for path in sorted((reference / "stores").glob("*.csv"))]
+    assert len(stores) == 4
+    assert len({tuple(store.column_names) for store in stores}) == 1
+    rates = sorted((reference / "exchange_rates").glob("currency=*/rates.parquet"))
+    assert pq.read_table(rates[0]).num_rows == 91
+
+
+def test_the_same_seed_gives_the_same_rows(built: Path, tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    DemoFiles(tmp_path, PLAN).build(lambda _: None)
+    key = "transaction_id"
+    again = {row[key]: row for row in table(tmp_path, "transactions")}
+    assert again == {row[key]: row for row in rows}
+    for name in ("stores/overseas.csv", "exchange_rates/currency=JPY/rates.parquet"):
+        path = Path("lake") / "reference" / name
+        assert (tmp_path / path).read_bytes() == (built / path).read_bytes()
+
+
+def test_a_build_that_broke_off_goes_on_alike_and_leaves_nothing_half_made(tmp_path: Path) -> None:
+    plan = Plan.kept_in(tmp_path, 7)
+    files = DemoFiles(tmp_path, plan)
+
+    def break_off(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        files.parts[2].make(break_off)
+    assert [path.name for path in (tmp_path / "lake").iterdir()] == [".transactions_quarantine.part"]
+    assert Plan.kept_in(tmp_path, 8) == plan
+    files.parts[2].make(lambda _: None)
+    assert [path.name for path in (tmp_path / "lake").iterdir()] == ["transactions_quarantine"]
+    assert files.parts[2] not in files.missing()
+
+
+def test_base_a_raises_its_row_version_with_every_change(built: Path) -> None:
+    with closing(sqlite3.connect(built / "base_a.db")) as base:
+        assert base.execute("select count(*) from articles").fetchone() == (1_000,)
+        assert base.execute("select count(*) from article_tombstones").fetchone() == (12,)
+
+        def newest() -> int:
+            return int(base.execute("select value from row_versions where table_name = 'articles'").fetchone()[0])
+
+        number = base.execute("select min(id) from articles").fetchone()[0]
+        for statement, of in (
+            ("update articles set title = 'new' where id = ?", "articles"),
+            ("delete from articles where id = ?", "article_tombstones"),
+        ):
+            before = newest()
+            base.execute(statement, (number,))
+            found = base.execute(f"select row_version from {of} where id = ?", (number,)).fetchone()
+            assert found == (newest(),) > (before,)
+        base.rollback()
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    engine = create_engine_for(f"sqlite:///{tmp_path}/a.db")
+    metadata.create_all(engine)
+    with Session(engine, expire_on_commit=False) as session:
+        events.install(session)
+        yield session
+    engine.dispose()
+
+
+def test_people_have_passwords_articles_and_a_group(session: Session) -> None:
+    assert not is_peopled(session)
+    logins = make_logins()
+    add_people(session, logins, 7, UNTIL)
+    session.commit()
+    assert is_peopled(session)
+    assert session.scalar(select(func.count()).select_from(Article)) == 200
+    assert session.scalar(select(func.count()).where(Event.type == "article.created")) == 200
+    assert session.scalar(select(func.count(Article.author_id.distinct()))) == 3
+    newest = session.scalars(select(Article).order_by(Article.created_at.desc())).first()
+    assert newest is not None
+    assert UNTIL - timedelta(days=2) < newest.created_at <= UNTIL
+    ada = session.scalars(select(User).where(User.username == "ada")).one()
+    assert verify_password(ada.password_hash, logins[0].password)
+    assert len({login.password for login in logins}) == len(logins)
+    assert not any("{" in text for text in session.scalars(select(Article.title + Article.content)))
