@@ -74,7 +74,7 @@ class Door:
         response = self._answer_conditionally(response)
         try:
             self._settle(response)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  (whatever it was, an answer is made of it)
             self.db.session.rollback()
             response = problems.answer(error)
         self._dress(response)
@@ -146,7 +146,7 @@ class Door:
             raise TooLarge(f"The body is larger than {limit} bytes")
 
     def _body(self) -> bytes:
-        if g.get("is_body_refused") or g.refusal is not None and g.refusal.status == 413:
+        if g.get("is_body_refused") or (g.refusal is not None and g.refusal.status == 413):
             return b""
         return request.get_data(cache=True)
 

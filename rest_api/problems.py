@@ -7,7 +7,8 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, g
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError, TimeoutError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from rest_api import errors
@@ -47,18 +48,22 @@ def as_refusal(error: Exception) -> Refusal:
         return error
     if isinstance(error, HTTPException):
         return _from_http(error)
+    if isinstance(error, SQLAlchemyError):
+        return _from_database(error)
+    log.error("unexpected error", exc_info=error)
+    return Refusal("An internal error occurred")
+
+
+def _from_database(error: SQLAlchemyError) -> Refusal:
     if isinstance(error, IntegrityError):
         return errors.Conflict("The change conflicts with another one made at the same moment")
     if isinstance(error, DataError):
         return errors.Invalid("A value is outside what can be stored")
-    if isinstance(error, OperationalError | TimeoutError):
+    if isinstance(error, OperationalError | PoolTimeout):
         log.warning("database unavailable: %s", type(error).__name__)
         return errors.Unavailable("The database cannot be reached at the moment", retry_after_seconds=1)
-    if isinstance(error, SQLAlchemyError):
-        # Its own text may hold values of the statement.
-        log.error("database error: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
-        return Refusal("An internal error occurred")
-    log.error("unexpected error", exc_info=error)
+    # Its own text may hold values of the statement.
+    log.error("database error: %s\n%s", type(error).__name__, "".join(format_tb(error.__traceback__)))
     return Refusal("An internal error occurred")
 
 

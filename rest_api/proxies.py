@@ -47,8 +47,8 @@ class TrustedProxies:
 
 def _bare_address(text: str) -> str:
     if text.startswith("["):
-        return text[1:].split("]")[0]
-    return text.split(":")[0] if text.count(":") == 1 else text
+        return text[1:].partition("]")[0]
+    return text.partition(":")[0] if text.count(":") == 1 else text
 
 
 def _is_address(text: str) -> bool:

@@ -1,11 +1,8 @@
 """Builds all demo data: each part whole or not at all, and only what is not there yet."""
 
-import json
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,32 +10,12 @@ from typing import Any
 from rest_api.demo.base_a import build_base_a
 from rest_api.demo.corruption import Label, corrupt
 from rest_api.demo.files import build_exchange_rates, build_stores
+from rest_api.demo.plan import PLACES, Plan
 from rest_api.demo.purchases import TRANSACTIONS, Transaction, make_transactions
 from rest_api.demo.transactions import VERSION_STEPS, VERSIONS, build_labels, build_quarantine, build_transactions
 
 Step = Callable[[int], Any]
 SMALL_STEPS = 1_000
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Which data: the seed, and the moment its times reach up to. Kept, so that a broken build goes on alike."""
-
-    seed: int
-    until: datetime
-
-    @classmethod
-    def kept_in(cls, folder: Path, seed: int) -> "Plan":
-        """The plan of an earlier build in that folder, or a new one that reaches up to now."""
-        path = folder / "demo.json"
-        with suppress(FileNotFoundError, ValueError, KeyError):
-            kept = json.loads(path.read_text(encoding="utf-8"))
-            return cls(kept["seed"], datetime.fromisoformat(kept["until"]))
-        plan = cls(seed, datetime.now(UTC).replace(microsecond=0))
-        unfinished = path.with_suffix(".part")
-        unfinished.write_text(json.dumps({"seed": plan.seed, "until": plan.until.isoformat()}), encoding="utf-8")
-        unfinished.replace(path)
-        return plan
 
 
 @dataclass(frozen=True)
@@ -67,14 +44,16 @@ class DemoFiles:
 
     def __init__(self, data_dir: Path, plan: Plan) -> None:
         self._plan = plan
-        lake = data_dir / "lake"
-        self.parts = (
-            Part(lake / "transactions", VERSIONS * VERSION_STEPS, self._transactions),
-            Part(lake / "transactions_labels", SMALL_STEPS, self._labels),
-            Part(lake / "transactions_quarantine", SMALL_STEPS, self._quarantine),
-            Part(lake / "reference" / "stores", SMALL_STEPS, self._stores),
-            Part(lake / "reference" / "exchange_rates", SMALL_STEPS, self._rates),
-            Part(data_dir / "base_a.db", SMALL_STEPS, self._base_a),
+        made = (
+            (VERSIONS * VERSION_STEPS, self._transactions),
+            (SMALL_STEPS, self._labels),
+            (SMALL_STEPS, self._quarantine),
+            (SMALL_STEPS, self._stores),
+            (SMALL_STEPS, self._rates),
+            (SMALL_STEPS, self._base_a),
+        )
+        self.parts = tuple(
+            Part(data_dir / place, steps, build) for place, (steps, build) in zip(PLACES, made, strict=True)
         )
 
     def missing(self) -> list[Part]:

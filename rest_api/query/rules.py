@@ -44,7 +44,7 @@ def check_count_of_values(column: Column, values: Sequence[Any]) -> None:
         raise wrong_value(column, f"takes in with 1 to {MAX_VALUES:,} values")
 
 
-def identity(column: Column, value: bool | None) -> Comparison:
+def identity(column: Column, value: bool | None) -> Comparison:  # noqa: FBT001  (a value, not a flag)
     """`is` null, true or false. Raises Invalid."""
     if value is not None and column.type is not ColumnType.BOOLEAN:
         raise wrong_value(column, "takes is.null; true and false are for booleans")

@@ -58,7 +58,7 @@ class _State:
     told: list[tuple[str, Article]] = field(default_factory=list)
 
 
-def judge(op: str, version: int, same_content: bool, stored: int | None, tombstone: int | None) -> str:
+def judge(op: str, version: int, stored: int | None, tombstone: int | None, *, same_content: bool) -> str:
     """The outcome of a change at `version` over what is stored, or over the tombstone where nothing is.
 
     At equal versions a delete wins over an upsert, so that any order of arrival ends alike.
@@ -116,13 +116,12 @@ def _judge(operation: Operation, stored: Article | None, grave: ArticleTombstone
     same = stored is not None and (stored.title, stored.content) == (operation.title, operation.content)
     stored_version = None if stored is None else stored.external_version or 0
     if operation.repair:
-        return _judge_repair(operation, stored, same and stored_version == operation.external_version)
-    return judge(
-        operation.op, operation.external_version, same, stored_version, grave.external_version if grave else None
-    )
+        return _judge_repair(operation, stored, is_same=same and stored_version == operation.external_version)
+    grave_version = grave.external_version if grave else None
+    return judge(operation.op, operation.external_version, stored_version, grave_version, same_content=same)
 
 
-def _judge_repair(operation: Operation, stored: Article | None, is_same: bool) -> str:
+def _judge_repair(operation: Operation, stored: Article | None, *, is_same: bool) -> str:
     if operation.op == "delete":
         return "deleted"
     if stored is None:

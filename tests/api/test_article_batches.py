@@ -127,4 +127,4 @@ def test_a_version_beyond_64_bits_is_refused(editor: Caller) -> None:
 def test_a_change_is_judged_by_versions(
     op: str, version: int, same: bool, stored: int | None, tombstone: int | None, outcome: str
 ) -> None:
-    assert judge(op, version, same, stored, tombstone) == outcome
+    assert judge(op, version, stored, tombstone, same_content=same) == outcome

@@ -39,7 +39,11 @@ def test_a_login_gives_tokens_that_open_the_door(app: Flask, client: FlaskClient
     assert me["policy"]
 
 
-@pytest.mark.parametrize("body", [{}, {"username": "rita"}, {"username": "rita", "password": "x", "refresh_token": "y"}])
+BOTH_WAYS = {"username": "rita", "password": "x", "refresh_token": "y"}
+NONSENSE = [None, "Bearer", "Bearer x", "Basic cm9vdDp4", "Bearer a.b.c", "Bearer " + "x" * 9_000]
+
+
+@pytest.mark.parametrize("body", [{}, {"username": "rita"}, BOTH_WAYS])
 def test_a_login_takes_one_way_only(client: FlaskClient, body: dict[str, str]) -> None:
     assert client.post("/auth/token", json=body).status_code == 400
 
@@ -52,7 +56,7 @@ def test_a_wrong_password_and_an_unknown_name_are_told_alike(client: FlaskClient
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("header", [None, "Bearer", "Bearer x", "Basic cm9vdDp4", "Bearer a.b.c", "Bearer " + "x" * 9_000])
+@pytest.mark.parametrize("header", NONSENSE)
 def test_no_token_or_nonsense_is_401(client: FlaskClient, header: str | None) -> None:
     answer = client.get("/articles", headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
@@ -91,7 +95,7 @@ def test_an_unsigned_token_is_401(reader: Caller, client: FlaskClient) -> None:
     assert client.get("/auth/me", headers=bearer(f"{header}.{payload}.")).status_code == 401
 
 
-def test_a_refresh_token_opens_no_door_and_an_access_token_refreshes_nothing(reader: Caller, client: FlaskClient) -> None:
+def test_a_refresh_token_opens_no_door_and_an_access_token_renews_nothing(reader: Caller, client: FlaskClient) -> None:
     assert client.get("/auth/me", headers=bearer(reader.tokens["refresh_token"])).status_code == 401
     answer = client.post("/auth/token", json={"refresh_token": reader.tokens["access_token"]})
     assert answer.status_code == 401

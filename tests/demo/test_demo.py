@@ -16,8 +16,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import create_engine_for
-from rest_api.demo.build import DemoFiles, Plan
+from rest_api.demo.build import DemoFiles
 from rest_api.demo.people import add_people, is_peopled, make_logins
+from rest_api.demo.plan import Plan
 from rest_api.models import metadata
 from rest_api.models.article import Article
 from rest_api.models.event import Event

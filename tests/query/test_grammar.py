@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -376,10 +377,8 @@ names = st.sampled_from([*READINGS.names, *READINGS.parameters, "not.or", "x"])
 @settings(max_examples=500, deadline=None)
 @given(pairs=st.lists(st.tuples(names | marks, marks), max_size=4))
 def test_any_url_is_read_or_refused(pairs: Pairs) -> None:
-    try:
+    with suppress(Invalid):
         assert isinstance(parse_url(pairs, READINGS), Query)
-    except Invalid as refusal:
-        assert refusal.detail
 
 
 anything = st.recursive(
@@ -394,10 +393,8 @@ anything = st.recursive(
 @settings(max_examples=500, deadline=None)
 @given(body=anything, place=st.sampled_from(["", "where", "order", "select"]))
 def test_any_json_is_read_or_refused(body: Any, place: str) -> None:
-    try:
+    with suppress(Invalid):
         assert isinstance(parse_json({place: body} if place else body, READINGS), Query)
-    except Invalid as refusal:
-        assert refusal.detail
 
 
 @pytest.mark.parametrize("piece", ["(", '"', '\\"', "not.", "or(", "a,", "(a", "grade.eq.1,", 'name.eq."'])
