@@ -1,0 +1,198 @@
+"""Kills and stops workers at random while they run jobs, and counts what was lost or came twice.
+
+`python -m tests.jobs.chaos DATABASE_URL --jobs 1000 --disturbances 200` on an empty database; the figures of the full
+size are in docs/CHAOS.md.
+"""
+
+import argparse
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from uuid import uuid4
+
+from sqlalchemy import Engine, func, select, text
+from sqlalchemy.orm import Session
+
+from rest_api.database import create_engine_for
+from rest_api.models import metadata
+from rest_api.models.job import UNFINISHED, Job
+from rest_api.services import events, jobs
+from tests.jobs.chaos_worker import LEASE_SECONDS
+
+WORKERS = 4
+PAUSE_SECONDS = 0.35
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a run came to; take-overs in seconds from the moment a worker fell silent until another began its job."""
+
+    jobs: int
+    kills: int
+    stops: int
+    lost: int
+    doubled: int
+    seconds: float
+    takeovers: tuple[float, ...]
+
+    def __str__(self) -> str:
+        ordered = sorted(self.takeovers) or [0.0]
+        middle, worst = ordered[len(ordered) // 2], ordered[-1]
+        return (
+            f"{self.jobs} jobs, {self.kills} kill -9, {self.stops} SIGSTOP, {self.seconds:.0f} s: {self.lost} lost, "
+            f"{self.doubled} doubled; {len(ordered)} take-overs, median {middle:.2f} s, longest {worst:.2f} s "
+            f"(lease {LEASE_SECONDS:.0f} s)"
+        )
+
+
+class Fleet:
+    """The worker processes, always four of them."""
+
+    def __init__(self, url: str, job_seconds: float) -> None:
+        self._url = url
+        self._job_seconds = job_seconds
+        self._hands: dict[str, subprocess.Popen[bytes]] = {}
+        for _ in range(WORKERS):
+            self.hire()
+
+    def hire(self) -> None:
+        """Start one more."""
+        name = uuid4().hex
+        command = [sys.executable, "-m", "tests.jobs.chaos_worker", self._url, name, str(self._job_seconds)]
+        self._hands[name] = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def names(self) -> list[str]:
+        return sorted(self._hands)
+
+    def kill(self, name: str) -> None:
+        """End one as a power cut would, and start another."""
+        hand = self._hands.pop(name)
+        hand.kill()
+        hand.wait()
+        self.hire()
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        self._hands[name].send_signal(number)
+
+    def dismiss(self) -> None:
+        """End them all."""
+        for hand in self._hands.values():
+            hand.kill()
+            hand.wait()
+
+
+def run_chaos(url: str, job_count: int, disturbances: int, *, job_seconds: float, seed: int) -> Found:
+    """Run so many jobs on an empty database, disturbed so often, and count."""
+    engine = create_engine_for(url)
+    _prepare(engine, job_count)
+    random, begun_at = Random(seed), time.monotonic()
+    silences: list[tuple[int, int, float]] = []
+    kills = stops = 0
+    with _fleet(url, job_seconds) as fleet:
+        while kills + stops < disturbances and _unfinished(engine):
+            time.sleep(PAUSE_SECONDS)
+            name = random.choice(_busy(engine, fleet) or fleet.names())
+            if random.random() < 0.7:
+                silences += _kill(engine, fleet, name)
+                kills += 1
+            else:
+                _stop(fleet, name)
+                stops += 1
+        while _unfinished(engine):
+            time.sleep(0.1)
+    found = _count(engine, job_count, silences)
+    engine.dispose()
+    return Found(job_count, kills, stops, *found[:2], time.monotonic() - begun_at, found[2])
+
+
+@contextmanager
+def _fleet(url: str, job_seconds: float) -> Iterator[Fleet]:
+    fleet = Fleet(url, job_seconds)
+    try:
+        yield fleet
+    finally:
+        fleet.dismiss()
+
+
+def _prepare(engine: Engine, job_count: int) -> None:
+    metadata.create_all(engine)
+    with Session(engine) as session:
+        events.install(session)
+        session.execute(text("create table begins (job_id integer, epoch integer, at double precision)"))
+        session.execute(text("create table effects (job_id integer, epoch integer)"))
+        for _ in range(job_count):
+            jobs.enqueue(session, "slow", {}, None)
+        session.commit()
+
+
+def _busy(engine: Engine, fleet: Fleet) -> list[str]:
+    with Session(engine) as session:
+        working = set(session.scalars(select(Job.worker).where(Job.state == "running")))
+    return [name for name in fleet.names() if name in working]
+
+
+def _held(engine: Engine, name: str) -> list[tuple[int, int, float]]:
+    """The job in a worker's hands: its id, its epoch, and the time now."""
+    with Session(engine) as session:
+        held = session.execute(select(Job.id, Job.epoch).where(Job.worker == name, Job.state == "running")).all()
+    return [(job_id, epoch, time.time()) for job_id, epoch in held]
+
+
+def _kill(engine: Engine, fleet: Fleet, name: str) -> list[tuple[int, int, float]]:
+    fleet.kill(name)
+    return _held(engine, name)
+
+
+def _stop(fleet: Fleet, name: str) -> None:
+    """Stop a worker past its lease, then let it go on with a job that may be another's by then."""
+    fleet.send(name, signal.SIGSTOP)
+    try:
+        # On SQLite it may have been stopped with the write lock in its hands: nobody gets on until it goes on.
+        time.sleep(LEASE_SECONDS + 1)
+    finally:
+        fleet.send(name, signal.SIGCONT)
+
+
+def _unfinished(engine: Engine) -> int:
+    with Session(engine) as session:
+        return session.scalar(select(func.count()).where(Job.state.in_(UNFINISHED))) or 0
+
+
+def _count(
+    engine: Engine, job_count: int, silences: list[tuple[int, int, float]]
+) -> tuple[int, int, tuple[float, ...]]:
+    with Session(engine) as session:
+        effects = session.scalar(text("select count(*) from effects")) or 0
+        distinct = session.scalar(text("select count(distinct job_id) from effects")) or 0
+        succeeded = session.scalar(select(func.count()).where(Job.state == "succeeded")) or 0
+        begins = session.execute(text("select job_id, epoch, at from begins")).all()
+    takeovers = tuple(
+        min((at - silent_at for job, later, at in begins if job == job_id and later > epoch), default=0.0)
+        for job_id, epoch, silent_at in silences
+    )
+    return job_count - min(distinct, succeeded), effects - distinct, takeovers
+
+
+def main() -> None:
+    """Run it once and print what came of it; exit code 1 where something was lost or doubled."""
+    parser = argparse.ArgumentParser(description="Kill and stop workers while they run jobs.")
+    parser.add_argument("database_url")
+    parser.add_argument("--jobs", type=int, default=1_000)
+    parser.add_argument("--disturbances", type=int, default=200)
+    parser.add_argument("--job-seconds", type=float, default=1.2)
+    parser.add_argument("--seed", type=int, default=7)
+    given = parser.parse_args()
+    found = run_chaos(
+        given.database_url, given.jobs, given.disturbances, job_seconds=given.job_seconds, seed=given.seed
+    )
+    sys.stdout.write(f"{found}\n")
+    sys.exit(bool(found.lost or found.doubled))
+
+
+if __name__ == "__main__":
+    main()
