@@ -15,7 +15,8 @@ from uuid import uuid4
 
 import structlog
 from prometheus_client import start_http_server
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rest_api.database import create_engine_for
 from rest_api.errors import Refusal
@@ -33,6 +34,10 @@ SCHEDULE_SECONDS = 10.0
 BEAT_SECONDS = 0.5
 GRACE_SECONDS = 3.0
 """How long a job that is told to stop may take; then its lease is given back over its head."""
+CANCEL_SECONDS = 1.0
+"""How long a job that was cancelled may take to end; then it is ended over its head, and has no effect."""
+AWAY = (OperationalError, InternalError, InterfaceError, PoolTimeoutError)
+"""What the database says of itself rather than of what it was asked."""
 MAX_ATTEMPTS = 5
 MAX_BACKOFF_SECONDS = 60
 log = structlog.get_logger(__name__)
@@ -118,7 +123,7 @@ class Worker:
             raise
         except Refusal as refusal:
             return self._fail(claim, _problem(refusal.code, refusal.detail), may_pass=refusal.retriable)
-        except OperationalError:
+        except AWAY:
             log.warning("the database failed a job", job=claim.job_id)
             return self._fail(claim, _problem("unavailable", "The database did not answer"), may_pass=True)
         except Exception:
@@ -132,19 +137,21 @@ class Worker:
         return self._end(claim, FAILED, problem=problem)
 
     def _end(self, claim: Claim, state: str, *, problem: dict[str, Any] | None = None) -> str:
-        return self._unless_lost(state, lambda: self.leases.finish(claim, state, problem=problem))
+        return self._unless_lost(claim, state, lambda: self.leases.finish(claim, state, problem=problem))
 
     def _put_back(self, claim: Claim, seconds: float, *, is_failure: bool) -> str:
         return self._unless_lost(
-            "put_back", lambda: self.leases.put_back(claim, after_seconds=seconds, is_failure=is_failure)
+            claim, "put_back", lambda: self.leases.put_back(claim, after_seconds=seconds, is_failure=is_failure)
         )
 
-    def _unless_lost(self, state: str, write: Callable[[], None]) -> str:
+    def _unless_lost(self, claim: Claim, state: str, write: Callable[[], None]) -> str:
         try:
             write()
         except Fenced:
             self.metrics.lost.inc()
             return "lost"
+        except Cancelled:
+            return self._end(claim, CANCELLED)
         return state
 
     def _schedules(self) -> list[Schedule]:
@@ -190,15 +197,24 @@ class Heart:
         while not self._ended.wait(seconds):
             try:
                 self._leases.beat(self._claim, self._progress)
+            except Cancelled as cancelled:
+                self._reason = cancelled
+                return self._cancel()
             except Stopped as stopped:
                 self._reason = stopped
-                return
+                return None
             except SQLAlchemyError:
-                continue  # the lease may outlast it; if not, the next write is fenced
+                pass  # the lease may outlast it; if not, the next write is fenced
             if self._stopping.is_set():
                 told_at = told_at or time.monotonic()
                 if time.monotonic() - told_at > GRACE_SECONDS:
                     self._give_back()
+        return None
+
+    def _cancel(self) -> None:
+        if not self._ended.wait(CANCEL_SECONDS):
+            with suppress(Fenced, SQLAlchemyError):
+                self._leases.finish(self._claim, CANCELLED)
 
     def _give_back(self) -> None:
         with suppress(Fenced, SQLAlchemyError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, and_, event, exists, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -21,6 +21,8 @@ from rest_api.services import events, jobs
 
 MAX_LOSSES = 25
 """How many workers may vanish over one job before it is given up: it may be what ends them."""
+CANCEL_SECONDS = 1.5
+"""How long a worker may take to end a job it was asked to; then any other one ends it."""
 Effect = Callable[[Session], None]
 
 
@@ -58,6 +60,7 @@ class Leases:
         self._now = database_now(engine.dialect.name)
         self._sessions = sessionmaker(engine, expire_on_commit=False)
         events.install(self._sessions)
+        event.listen(self._sessions, "after_begin", self._bound_idleness)
 
     def claim(self) -> Claim | None:
         """The job that has waited longest, or that its worker left; None where there is nothing to do."""
@@ -75,10 +78,9 @@ class Leases:
         values: dict[str, Any] = {"lease_until": self._now + self.lease_seconds}
         if progress is not None:
             values["progress"] = progress
-        with self.engine.begin() as connection:
-            held = connection.execute(
-                update(Job).where(*self._held(claim)).values(values).returning(Job.cancel_at)
-            ).first()
+        prolonged = update(Job).where(*self._held(claim)).values(values).returning(Job.cancel_at)
+        with self._sessions.begin() as session:
+            held = session.execute(prolonged, execution_options={"synchronize_session": False}).first()
         if held is None:
             raise Fenced
         if held.cancel_at is not None:
@@ -86,17 +88,22 @@ class Leases:
 
     @contextmanager
     def transaction(self, claim: Claim) -> Iterator[Session]:
-        """A transaction for a step of the job, committed only if the job is still ours. Raises Fenced."""
+        """A transaction for a step of the job, committed only if the job is still ours. Raises Fenced, Cancelled."""
         with self._sessions.begin() as session:
-            self._hold(session, claim)
+            _go_on(self._hold(session, claim))
             yield session
 
     def finish(
         self, claim: Claim, state: str, *, result: Any = None, problem: Any = None, effect: Effect | None = None
     ) -> None:
-        """End the job and have its effect, in one transaction. Raises Fenced, and then there was no effect."""
+        """End the job and have its effect, in one transaction.
+
+        Raises Fenced, and Cancelled where its end was asked for meanwhile; then there was no effect.
+        """
         with self._sessions.begin() as session:
             job = self._hold(session, claim)
+            if state != CANCELLED:
+                _go_on(job)
             if effect is not None:
                 effect(session)
             job.state, job.result, job.problem = state, result, problem
@@ -105,13 +112,16 @@ class Leases:
             jobs.tell(session, job)
 
     def put_back(self, claim: Claim, *, after_seconds: float, is_failure: bool) -> None:
-        """Let the job be claimed again, at once or later. Raises Fenced."""
+        """Let the job be claimed again, at once or later. Raises Fenced, Cancelled."""
         with self._sessions.begin() as session:
             job = self._hold(session, claim)
+            _go_on(job)
             job.state, job.lease_until, job.worker = QUEUED, None, None
             job.run_at = jobs.now(session) + after_seconds
             job.epoch += 1
             job.attempts += is_failure
+            session.flush()
+            jobs.tell(session, job)
 
     def count_queued(self) -> float:
         """How many jobs wait; not a number while the database does not answer."""
@@ -128,7 +138,8 @@ class Leases:
 
     def _is_due(self) -> ColumnElement[bool]:
         waits = and_(Job.state == QUEUED, Job.run_at <= self._now)
-        return or_(waits, and_(Job.state == RUNNING, Job.lease_until < self._now))
+        is_left = or_(Job.lease_until < self._now, Job.cancel_at < self._now - CANCEL_SECONDS)
+        return or_(waits, and_(Job.state == RUNNING, is_left))
 
     def _take(self, session: Session, job: Job) -> Claim | None:
         job.losses += job.state == RUNNING
@@ -158,8 +169,19 @@ class Leases:
             raise Fenced
         return job
 
+    def _bound_idleness(self, _session: Session, _transaction: object, connection: Connection) -> None:
+        # A worker that is stopped in the middle of a transaction would keep its job from every other one.
+        if connection.dialect.name == "postgresql":
+            milliseconds = max(1, int(self.lease_seconds * 1_000))
+            connection.exec_driver_sql(f"set local idle_in_transaction_session_timeout = {milliseconds}")
+
     def _held(self, claim: Claim) -> tuple[ColumnElement[bool], ...]:
         return Job.id == claim.job_id, Job.epoch == claim.epoch, Job.state == RUNNING
+
+
+def _go_on(job: Job) -> None:
+    if job.cancel_at is not None:
+        raise Cancelled
 
 
 def may_still(engine: Engine, owner_id: int | None, role: str) -> bool:

@@ -15,7 +15,7 @@ from rest_api.database import create_engine_for
 from rest_api.errors import Unavailable
 from rest_api.observability import WorkerMetrics
 from rest_api.services import schedules
-from rest_api.services.leases import Fenced, Leases
+from rest_api.services.leases import Cancelled, Fenced, Leases
 from rest_api.services.schedules import Schedule
 from rest_api.settings import Settings
 from rest_api.tasks import all_tasks
@@ -115,6 +115,63 @@ def test_a_running_job_tells_its_progress_and_is_cancelled_within_two_seconds(en
     assert notes(engine) == 0
 
 
+def leave_note(session: Session) -> None:
+    session.execute(text("insert into notes values (0)"))
+
+
+@dataclass(frozen=True)
+class Deaf(Note):
+    """A job that never asks whether it may go on."""
+
+    def run(self, run: Run) -> Outcome:
+        self.is_running.set()
+        assert self.hold is not None
+        self.hold.wait(20)
+        return Outcome({}, leave_note)
+
+
+def test_a_job_that_does_not_listen_is_cancelled_within_two_seconds_too(engine: Engine, admin: Caller) -> None:
+    path, task = ask(admin), Deaf(hold=Event())
+    thread = Thread(target=worker(engine, task).work_once)
+    thread.start()
+    assert task.is_running.wait(10)
+    asked_at = time.monotonic()
+    assert admin.delete(path).status_code == 202
+    wait_for(lambda: admin.get(path).json["state"] == "cancelled")
+    assert time.monotonic() - asked_at < 2
+    task.hold.set()  # type: ignore[union-attr]
+    thread.join()
+    assert admin.get(path).json["state"] == "cancelled"
+    assert notes(engine) == 0
+
+
+def test_a_job_whose_worker_vanished_is_cancelled_by_another_one(engine: Engine, admin: Caller) -> None:
+    path = ask(admin)
+    assert Leases(engine, 60, "vanished").claim() is not None
+    asked_at = time.monotonic()
+    assert admin.delete(path).json["state"] == "running"
+    other = worker(engine, Note())
+    wait_for(lambda: not other.work_once() and admin.get(path).json["state"] == "cancelled")
+    assert time.monotonic() - asked_at < 2
+    assert notes(engine) == 0
+
+
+def test_a_job_that_was_cancelled_neither_succeeds_nor_is_tried_again(engine: Engine, admin: Caller) -> None:
+    path, leases = ask(admin), Leases(engine, 60, "w")
+    claim = leases.claim()
+    assert claim is not None
+    admin.delete(path)
+    with pytest.raises(Cancelled):
+        leases.finish(claim, "succeeded", effect=leave_note)
+    with pytest.raises(Cancelled), leases.transaction(claim):
+        raise AssertionError("a step began")
+    with pytest.raises(Cancelled):
+        leases.put_back(claim, after_seconds=0, is_failure=True)
+    assert notes(engine) == 0
+    leases.finish(claim, "cancelled")
+    assert admin.get(path).json["state"] == "cancelled"
+
+
 def test_a_worker_taken_for_dead_writes_nothing_more(engine: Engine, admin: Caller) -> None:
     path = ask(admin)
     lost = Leases(engine, 0.01, "lost")
@@ -136,6 +193,8 @@ def test_what_may_pass_is_tried_again_and_what_may_not_fails(engine: Engine, adm
     assert admin.get(path).json["state"] == "queued"
     wait_for(hand.work_once)
     assert admin.get(path).json["state"] == "succeeded"
+    types = [each["type"] for each in admin.get("/events?type=job.*").json["data"]]
+    assert types == ["job.queued", "job.started", "job.queued", "job.started", "job.succeeded"]
     path = ask(admin)
     assert worker(engine, Note(failures=[RuntimeError("secret detail")])).work_once()
     job = admin.get(path).json
