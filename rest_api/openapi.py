@@ -69,6 +69,7 @@ ABOUT = """Articles, users, groups, events, jobs and the audit trail of a Lakepo
 
 Log in with `POST /auth/token` and send the access token as `Authorization: Bearer …`. In the samples, `$TOKEN` is
 such a token and `$PASSWORD` the caller's password. Errors are problem documents (RFC 9457) with a `code`.
+Texts hold no NUL characters; bodies are JSON in UTF-8 without repeated keys.
 """
 
 

@@ -244,11 +244,11 @@ def _operations(
     raw = _raw_operations(body)
     accepted, rejected = [], []
     for index, item in enumerate(raw):
-        problems = _OPERATION.validate(item) if isinstance(item, dict) else {"_schema": ["Not an operation."]}
-        if problems:
-            rejected.append(article_batches.Rejection(index, "invalid", invalid_fields(problems, _OPERATION).detail))
-        else:
-            accepted.append(_operation(index, item))
+        try:
+            accepted.append(_operation(index, _OPERATION.load(item)))
+        except ma.ValidationError as error:
+            detail = invalid_fields(error.messages_dict, _OPERATION).detail
+            rejected.append(article_batches.Rejection(index, "invalid", detail))
     return accepted, rejected
 
 

@@ -9,6 +9,7 @@ from flask import Flask
 
 from tests.conftest import Caller, log_in
 
+ARTICLE = {"title": "a", "content": ""}
 BODIES = {
     "not JSON": b"{",
     "nothing": b"",
@@ -104,6 +105,25 @@ def test_a_method_a_path_does_not_take_is_405(reader: Caller) -> None:
     answer = reader.call("PUT", "/articles")
     assert answer.status_code == 405
     assert "GET" in answer.headers["Allow"]
+
+
+def test_a_number_that_cannot_be_an_article_is_404(editor: Caller) -> None:
+    calls = [(method, number) for method in ("GET", "PUT", "PATCH", "DELETE") for number in (0, 2**63, "9" * 300)]
+    answers = [editor.call(method, f"/articles/{number}", json=ARTICLE) for method, number in calls]
+    assert {(answer.status_code, answer.json["code"]) for answer in answers} == {(404, "not_found")}
+
+
+def test_only_true_and_false_are_booleans(admin: Caller) -> None:
+    for disabled in (0, 1, "true", "no", None):
+        assert admin.patch("/users/rita", {"disabled": disabled}).status_code == 400
+    assert admin.get("/users/rita").json["disabled_at"] is None
+
+
+def test_only_whole_numbers_in_range_are_versions(editor: Caller) -> None:
+    path = editor.post("/articles", ARTICLE).headers["Location"]
+    for version in (True, "1", 1.5, 1e300, None, 0, 2**31):
+        assert editor.patch(path, {"title": "b", "version": version}).status_code == 400
+    assert editor.patch(path, {"title": "b", "version": 1.0}).status_code == 200
 
 
 def test_a_cursor_of_somebody_else_or_of_another_query_is_refused(editor: Caller, reader: Caller) -> None:

@@ -163,7 +163,10 @@ def test_after_never_passes_an_event_that_commits_later(make_app: Callable[..., 
     assert len(seen) == len(set(seen)) == writers * each
 
 
-@pytest.mark.parametrize("query", ["afer=1", "after=x", "after=-1", "limit=0", "limit=101", "wait=31", "type=a&type=b"])
+@pytest.mark.parametrize(
+    "query",
+    ["afer=1", "after=x", "after=-1", "limit=0", "limit=101", "wait=31", "type=a&type=b", "type=", "type=A", "type=a,"],
+)
 def test_a_bad_query_is_400(reader: Caller, query: str) -> None:
     answer = reader.get(f"/events?{query}")
     assert (answer.status_code, answer.json["code"]) == (400, "invalid")
