@@ -45,7 +45,7 @@ class UserSchema(WireSchema):
 class NewUserSchema(WireSchema):
     """A new user."""
 
-    username = fields.String(required=True, validate=validate.Regexp(users.NAME_PATTERN), metadata={"example": "grace"})
+    username = fields.String(required=True, validate=validate.Regexp(users.NAME_PATTERN), metadata={"example": "mary"})
     password = fields.String(required=True, validate=PASSWORD, metadata={"example": "correct horse battery"})
     role = fields.String(required=True, validate=validate.OneOf(ROLES), metadata={"example": "editor"})
 

@@ -11,6 +11,7 @@ import pytest
 import schemathesis
 from flask import Flask
 
+from rest_api.demo.people import GROUP, MEMBERS, PEOPLE
 from rest_api.openapi import SAMPLE_HOST, operations
 from tests.conftest import PASSWORD, log_in
 
@@ -127,17 +128,17 @@ def paste(sample: str, token: str) -> Pasted:
 
 @pytest.fixture
 def seeded(app: Flask) -> Flask:
-    """An app with everything that the samples name."""
+    """An app with the administrator, people and group of a first start, an article and a job."""
     root = log_in(app, "root")
+    users = {"admin": "admin", **PEOPLE}
     answers = [
-        root.post("/users", {"username": "admin", "password": PASSWORD, "role": "admin"}),
-        root.post("/users", {"username": "ada", "password": PASSWORD, "role": "reader"}),
-        root.post("/groups", {"name": "analysts"}),
-        root.put("/groups/analysts/members/ada"),
+        *(root.post("/users", {"username": name, "password": PASSWORD, "role": users[name]}) for name in users),
+        root.post("/groups", {"name": GROUP}),
+        *(root.put(f"/groups/{GROUP}/members/{name}") for name in MEMBERS),
         root.post("/articles", {"title": "first", "content": ""}),
         root.post("/jobs", {"type": "audit_verification", "arguments": {}}),
     ]
-    assert [answer.status_code for answer in answers] == [201, 201, 201, 204, 201, 202]
+    assert {answer.status_code for answer in answers} == {201, 202, 204}
     return app
 
 
