@@ -6,11 +6,12 @@ size are in docs/CHAOS.md.
 
 import argparse
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from random import Random
 from uuid import uuid4
@@ -26,6 +27,9 @@ from tests.jobs.chaos_worker import LEASE_SECONDS
 
 WORKERS = 4
 PAUSE_SECONDS = 0.35
+LOCKED_SECONDS = 0.5
+Silence = tuple[int, int, float]
+"""A job, its epoch, and when its worker fell silent."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,7 @@ class Found:
     jobs: int
     kills: int
     stops: int
+    stops_in_writes: int
     lost: int
     doubled: int
     seconds: float
@@ -44,9 +49,9 @@ class Found:
         ordered = sorted(self.takeovers) or [0.0]
         middle, worst = ordered[len(ordered) // 2], ordered[-1]
         return (
-            f"{self.jobs} jobs, {self.kills} kill -9, {self.stops} SIGSTOP, {self.seconds:.0f} s: {self.lost} lost, "
-            f"{self.doubled} doubled; {len(ordered)} take-overs, median {middle:.2f} s, longest {worst:.2f} s "
-            f"(lease {LEASE_SECONDS:.0f} s)"
+            f"{self.jobs} jobs, {self.kills} kill -9, {self.stops} SIGSTOP past the lease, {self.stops_in_writes} "
+            f"short ones within a write, {self.seconds:.0f} s: {self.lost} lost, {self.doubled} doubled; "
+            f"{len(ordered)} take-overs, median {middle:.2f} s, longest {worst:.2f} s (lease {LEASE_SECONDS:.0f} s)"
         )
 
 
@@ -91,8 +96,8 @@ def run_chaos(url: str, job_count: int, disturbances: int, *, job_seconds: float
     engine = create_engine_for(url)
     _prepare(engine, job_count)
     random, begun_at = Random(seed), time.monotonic()
-    silences: list[tuple[int, int, float]] = []
-    kills = stops = 0
+    silences: list[Silence] = []
+    kills = stops = stops_in_writes = 0
     with _fleet(url, job_seconds) as fleet:
         while kills + stops < disturbances and _unfinished(engine):
             time.sleep(PAUSE_SECONDS)
@@ -100,14 +105,16 @@ def run_chaos(url: str, job_count: int, disturbances: int, *, job_seconds: float
             if random.random() < 0.7:
                 silences += _kill(engine, fleet, name)
                 kills += 1
+            elif (silence := _stop(engine, fleet, name)) is None:
+                stops_in_writes += 1
             else:
-                _stop(fleet, name)
+                silences += silence
                 stops += 1
         while _unfinished(engine):
             time.sleep(0.1)
     found = _count(engine, job_count, silences)
     engine.dispose()
-    return Found(job_count, kills, stops, *found[:2], time.monotonic() - begun_at, found[2])
+    return Found(job_count, kills, stops, stops_in_writes, *found[:2], time.monotonic() - begun_at, found[2])
 
 
 @contextmanager
@@ -136,26 +143,43 @@ def _busy(engine: Engine, fleet: Fleet) -> list[str]:
     return [name for name in fleet.names() if name in working]
 
 
-def _held(engine: Engine, name: str) -> list[tuple[int, int, float]]:
+def _held(engine: Engine, name: str) -> list[Silence]:
     """The job in a worker's hands: its id, its epoch, and the time now."""
     with Session(engine) as session:
         held = session.execute(select(Job.id, Job.epoch).where(Job.worker == name, Job.state == "running")).all()
     return [(job_id, epoch, time.time()) for job_id, epoch in held]
 
 
-def _kill(engine: Engine, fleet: Fleet, name: str) -> list[tuple[int, int, float]]:
+def _kill(engine: Engine, fleet: Fleet, name: str) -> list[Silence]:
     fleet.kill(name)
     return _held(engine, name)
 
 
-def _stop(fleet: Fleet, name: str) -> None:
-    """Stop a worker past its lease, then let it go on with a job that may be another's by then."""
+def _stop(engine: Engine, fleet: Fleet, name: str) -> list[Silence] | None:
+    """Stop a worker past its lease, then let it go on with a job that may be another's by then.
+
+    None where it was stopped with SQLite's one write lock in its hands: nobody gets on then, so it goes on at once.
+    """
     fleet.send(name, signal.SIGSTOP)
     try:
-        # On SQLite it may have been stopped with the write lock in its hands: nobody gets on until it goes on.
+        if not _may_write(engine):
+            return None
+        silence = _held(engine, name)
         time.sleep(LEASE_SECONDS + 1)
+        return silence
     finally:
         fleet.send(name, signal.SIGCONT)
+
+
+def _may_write(engine: Engine) -> bool:
+    if engine.url.database is None or engine.dialect.name != "sqlite":
+        return True
+    with closing(sqlite3.connect(engine.url.database, timeout=LOCKED_SECONDS)) as connection:
+        try:
+            connection.execute("begin immediate")
+        except sqlite3.OperationalError:
+            return False
+    return True
 
 
 def _unfinished(engine: Engine) -> int:
@@ -163,18 +187,18 @@ def _unfinished(engine: Engine) -> int:
         return session.scalar(select(func.count()).where(Job.state.in_(UNFINISHED))) or 0
 
 
-def _count(
-    engine: Engine, job_count: int, silences: list[tuple[int, int, float]]
-) -> tuple[int, int, tuple[float, ...]]:
+def _count(engine: Engine, job_count: int, silences: list[Silence]) -> tuple[int, int, tuple[float, ...]]:
     with Session(engine) as session:
         effects = session.scalar(text("select count(*) from effects")) or 0
         distinct = session.scalar(text("select count(distinct job_id) from effects")) or 0
         succeeded = session.scalar(select(func.count()).where(Job.state == "succeeded")) or 0
         begins = session.execute(text("select job_id, epoch, at from begins")).all()
-    takeovers = tuple(
-        min((at - silent_at for job, later, at in begins if job == job_id and later > epoch), default=0.0)
+    later = [
+        [at - silent_at for job, began, at in begins if job == job_id and began > epoch]
         for job_id, epoch, silent_at in silences
-    )
+    ]
+    # One that ended just as it fell silent was not taken over.
+    takeovers = tuple(min(each) for each in later if each)
     return job_count - min(distinct, succeeded), effects - distinct, takeovers
 
 

@@ -1,27 +1,33 @@
 """What the worker does with jobs: it runs them once, under its owner's rights, and ends when it is told."""
 
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event, Thread
 
 import pytest
 from flask import Flask
+from prometheus_client import generate_latest
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session
 
 from rest_api.database import create_engine_for
 from rest_api.errors import Unavailable
+from rest_api.models import metadata
 from rest_api.observability import WorkerMetrics
-from rest_api.services import schedules
+from rest_api.services import jobs, schedules
 from rest_api.services.leases import Cancelled, Fenced, Leases
 from rest_api.services.schedules import Schedule
 from rest_api.settings import Settings
 from rest_api.tasks import all_tasks
 from rest_api.tasks.audit_retention import AuditRetention
 from rest_api.tasks.task import Outcome, Run, Task
-from rest_api.worker import Worker
+from rest_api.worker import AWAY, Worker
 from tests.conftest import Caller, log_in
 
 NOTES = "create table notes (job_id integer)"
@@ -98,6 +104,9 @@ def test_a_job_is_run_once_and_tells_what_it_came_to(engine: Engine, admin: Call
     assert notes(engine) == 1
     types = [each["type"] for each in admin.get("/events?type=job.*").json["data"]]
     assert types == ["job.queued", "job.started", "job.succeeded"]
+    exposed = generate_latest(hand.metrics.registry).decode()
+    assert 'lakeport_jobs_finished_total{state="succeeded",type="purge"} 1.0' in exposed
+    assert "lakeport_jobs_queued 0.0" in exposed
 
 
 def test_a_running_job_tells_its_progress_and_is_cancelled_within_two_seconds(engine: Engine, admin: Caller) -> None:
@@ -170,6 +179,30 @@ def test_a_job_that_was_cancelled_neither_succeeds_nor_is_tried_again(engine: En
     assert notes(engine) == 0
     leases.finish(claim, "cancelled")
     assert admin.get(path).json["state"] == "cancelled"
+
+
+def test_a_worker_stopped_within_a_transaction_keeps_nobody_from_its_job_on_postgresql(postgresql_url: str) -> None:
+    engine = create_engine_for(postgresql_url)
+    metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text(NOTES))
+    with Session(engine) as session:
+        jobs.enqueue(session, "purge", {}, None)
+        session.commit()
+    stopped = Leases(engine, 0.3, "stopped")
+    claim = stopped.claim()
+    assert claim is not None
+
+    def fall_silent_in_a_step() -> None:
+        with stopped.transaction(claim) as session:
+            leave_note(session)
+            wait_for(worker(engine, Note()).work_once)
+            leave_note(session)
+
+    with pytest.raises(AWAY):
+        fall_silent_in_a_step()
+    assert notes(engine) == 1
+    engine.dispose()
 
 
 def test_a_worker_taken_for_dead_writes_nothing_more(engine: Engine, admin: Caller) -> None:
@@ -266,6 +299,17 @@ def test_retention_deletes_old_entries_and_the_trail_stays_whole(app: Flask, eng
     with engine.begin() as connection:
         connection.execute(text("update audit_checkpoints set sequence = sequence - 1"))
     assert admin.get("/audit/verify").json["ok"] is False
+
+
+def test_wrong_settings_are_told_one_a_line_before_anything_is_begun(tmp_path: Path) -> None:
+    wrong = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(__file__).parents[2]), "JOB_LEASE_SECONDS": "soon"}
+    done = subprocess.run(
+        [sys.executable, "-m", "rest_api.worker"], cwd=tmp_path, env=wrong, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    lines = done.stderr.splitlines()
+    assert "setting JOB_LEASE_SECONDS: expected a whole number from 1 to 3600" in lines
+    assert all(line.startswith("setting ") for line in lines)
 
 
 def test_retention_keeps_what_was_tampered_with(app: Flask, engine: Engine, admin: Caller) -> None:
