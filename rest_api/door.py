@@ -33,8 +33,8 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-API_CONTENT_POLICY = "default-src 'none'; frame-ancestors 'none'"
 log = structlog.get_logger(__name__)
 
 
@@ -187,23 +187,24 @@ class Door:
 
     def _dress(self, response: Response) -> None:
         headers = response.headers
+        principal = g.get("principal")
         headers["X-Request-ID"] = g.request_id
-        headers.extend(g.allowance.headers() if g.get("allowance") else {})
-        for name, value in SECURITY_HEADERS.items():
-            headers.setdefault(name, value)
-        headers.setdefault("Content-Security-Policy", API_CONTENT_POLICY)
+        if principal:
+            headers["Vary"] = "Authorization, Accept"
         if request.is_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        if g.get("principal"):
-            headers.setdefault("Cache-Control", "private")
-            headers["Vary"] = "Authorization, Accept"
-        else:
-            headers.setdefault("Cache-Control", "no-store")
+        present = {name.lower() for name in headers.keys()}  # noqa: SIM118  (iterating gives pairs)
+        wanted = {**SECURITY_HEADERS, "Cache-Control": "private" if principal else "no-store"}
+        headers.extend([(name, value) for name, value in wanted.items() if name.lower() not in present])
+        headers.extend(g.allowance.headers() if g.get("allowance") else {})
 
     def _observe(self, response: Response) -> None:
         seconds = time.perf_counter() - g.started
         rule = request.url_rule.rule if request.url_rule else None
         method = request.method if request.method in METHODS else "OTHER"
         self.metrics.observe(method, rule, response.status_code, seconds)
-        level = logging.ERROR if response.status_code >= 500 else logging.INFO
+        admission = auth.route_admission()
+        is_probe = admission is not None and not admission.is_recorded
+        usual = logging.DEBUG if is_probe else logging.INFO
+        level = logging.ERROR if response.status_code >= 500 else usual
         log.log(level, "request", method=method, route=rule, status=response.status_code, ms=round(seconds * 1e3, 1))
