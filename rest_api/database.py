@@ -60,7 +60,7 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads before it writes fails at once when another wrote in between; taking the
     # write lock first makes it wait instead.
     is_read = connection.get_execution_options().get("lakeport_read", False)
-    connection.exec_driver_sql("begin" if is_read else "begin immediate")
+    connection.connection.cursor().execute("begin" if is_read else "begin immediate")
 
 
 def database_now(dialect_name: str) -> ColumnElement[float]:

@@ -10,7 +10,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from pathlib import Path
 from threading import Lock
@@ -33,7 +33,7 @@ SECRET_NAMES = frozenset(
 )
 _SECRET_PARAMETER = re.compile(r"(?i)(^|&)([^=&]*(?:password|secret|token|api_key|authorization)[^=&]*)=[^&]*")
 GENESIS = ""
-_INSERT = insert(AuditRecord)
+_INSERT = insert(AuditRecord).inline()
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class AuditChain:
         try:
             head, file = self._begun()
             new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
-            execute(_INSERT, {**asdict(entry), "chain": new.chain, "sequence": new.sequence, "hmac": new.hmac})
+            execute(_INSERT, {**vars(entry), "chain": new.chain, "sequence": new.sequence, "hmac": new.hmac})
         except (SQLAlchemyError, OSError) as error:
             self._abandon()
             raise _not_recorded() from error
