@@ -50,7 +50,8 @@ def _change(connection: sqlite3.Connection, random: Random, until: datetime) -> 
 def _delete(connection: sqlite3.Connection, random: Random, until: datetime) -> None:
     ids = random.sample(range(1, ARTICLES + DELETED + 1), DELETED)
     connection.executemany("delete from articles where id = ?", [(i,) for i in ids])
-    stamps = [(_stamp(until, random.uniform(10, 500)), i) for i in ids]
+    ages = sorted((random.uniform(10, 500) for _ in ids), reverse=True)
+    stamps = [(_stamp(until, age), i) for i, age in zip(ids, ages, strict=True)]
     connection.executemany("update article_tombstones set deleted_at = ? where id = ?", stamps)
 
 

@@ -69,4 +69,7 @@ def corrupt(rows: list[Transaction], seed: int) -> tuple[list[Transaction], list
 
 
 def _is_possible(kind: str, row: Transaction) -> bool:
-    return kind != "rating_inverted" or row.customer_rating not in (None, 3)
+    if kind == "rating_inverted":
+        return row.customer_rating not in (None, 3)
+    # Some people's two names are the same.
+    return kind != "name_turned_round" or len(set(row.user_name.split(" ", 1))) == 2

@@ -26,6 +26,7 @@ class Plan:
     @classmethod
     def kept_in(cls, folder: Path, seed: int) -> "Plan":
         """The plan of an earlier build in that folder, or a new one that reaches up to now."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / "demo.json"
         with suppress(FileNotFoundError, ValueError, KeyError):
             kept = json.loads(path.read_text(encoding="utf-8"))

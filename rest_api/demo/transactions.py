@@ -66,9 +66,9 @@ def build_transactions(folder: Path, seed: int, rows: list[Transaction], step: S
     versions = _Versions(folder, step)
     for chunk in history:
         versions.append(chunk)
-    versions.settle(history[-1][-1].timestamp + SECOND)
+    versions.settle()
     versions.append(recent)
-    versions.replay(choose_replayed(seed, rows), recent[-1].timestamp + SECOND)
+    versions.replay(choose_replayed(seed, rows), str(UUID(int=stream(seed, "replay").getrandbits(128), version=4)))
     versions.append(newer)
     versions.append(newest)
     set_back(folder, versions.times)
@@ -87,9 +87,9 @@ class _Versions:
         append(self._folder, to_arrow(rows, SCHEMA), commit)
         self._done(commit)
 
-    def settle(self, after: datetime) -> None:
-        """Payments pending until then were completed."""
-        commit = Commit("ada", after, "pending payments settled with the bank")
+    def settle(self) -> None:
+        """Complete the payments that are pending so far."""
+        commit = Commit("ada", self.times[-1] + SECOND, "pending payments settled with the bank")
         DeltaTable(self._folder).update(
             predicate="status = 'pending'",
             updates={"status": "'completed'"},
@@ -97,11 +97,11 @@ class _Versions:
         )
         self._done(commit)
 
-    def replay(self, rows: list[Transaction], after: datetime) -> None:
+    def replay(self, rows: list[Transaction], replay_id: str) -> None:
         """Send some transactions through again: a fresh time, the first one kept."""
-        commit = Commit("grace", after + SECOND, "a till's transactions sent again")
-        replay_id = str(UUID(int=stream(REPLAYED, "replay").getrandbits(128), version=4))
-        again = [replace(row, timestamp=after, original_timestamp=row.timestamp, replay_id=replay_id) for row in rows]
+        at = self.times[-1]
+        commit = Commit("grace", at + SECOND, "a till's transactions sent again")
+        again = [replace(row, timestamp=at, original_timestamp=row.timestamp, replay_id=replay_id) for row in rows]
         merger = DeltaTable(self._folder).merge(
             to_arrow(again, SCHEMA),
             predicate="target.transaction_id = source.transaction_id",
