@@ -1,7 +1,6 @@
 """Every route × every kind of caller, generated from the API description: a route without a rule fails here."""
 
 import re
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,9 +50,8 @@ RULES = {
 
 
 @pytest.fixture
-def callers(make_app: Callable[..., Flask]) -> dict[str, dict[str, str]]:
+def callers(app: Flask) -> dict[str, dict[str, str]]:
     """The headers of each kind of caller; the expired and the disabled one were somebody once."""
-    app = make_app()
     admin = log_in(app, "root")
     admin.post("/users", {"username": "gone", "password": "a long enough one", "role": "admin"})
     headers = {role: log_in(app, name).headers for role, name in {"reader": "rita", "editor": "ed"}.items()}
@@ -73,8 +71,7 @@ def test_every_route_has_its_rule_written_down(app: Flask) -> None:
     assert found == RULES
 
 
-def test_every_route_admits_just_those_its_rule_names(make_app: Callable[..., Flask], callers: dict[str, Any]) -> None:
-    app = make_app()
+def test_every_route_admits_just_those_its_rule_names(app: Flask, callers: dict[str, Any]) -> None:
     wrong = []
     for path, method, operation in described(app):
         needed = NEEDED[RULES[operation["operationId"]]]
