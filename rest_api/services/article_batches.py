@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import select, tuple_
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
@@ -14,6 +16,7 @@ from rest_api.services import articles
 MAX_OPERATIONS = 1_000
 LOOKUP_ROWS = 400
 Source = tuple[str, str]
+Stored = TypeVar("Stored", Article, ArticleTombstone)
 
 
 @dataclass(frozen=True)
@@ -210,11 +213,10 @@ def _load(session: Session, operations: Iterable[Operation]) -> _State:
     graves: list[ArticleTombstone] = []
     for chunk in _chunks(ids):
         found += session.scalars(select(Article).where(Article.id.in_(chunk)).with_for_update())
-    for chunk in _chunks(sources):
-        key = tuple_(Article.origin, Article.external_id)
-        found += session.scalars(select(Article).where(key.in_(chunk)).with_for_update())
-        grave_key = tuple_(ArticleTombstone.origin, ArticleTombstone.external_id)
-        graves += session.scalars(select(ArticleTombstone).where(grave_key.in_(chunk)).with_for_update())
+    for origin, group in groupby(sources, key=itemgetter(0)):
+        for chunk in _chunks([external_id for _, external_id in group]):
+            found += session.scalars(_from_source(Article, origin, chunk))
+            graves += session.scalars(_from_source(ArticleTombstone, origin, chunk))
     return _State(
         by_id={article.id: article for article in found},
         by_source={
@@ -224,6 +226,11 @@ def _load(session: Session, operations: Iterable[Operation]) -> _State:
         },
         tombstones={(grave.origin, grave.external_id): grave for grave in graves},
     )
+
+
+def _from_source(model: type[Stored], origin: str, external_ids: Sequence[str]) -> Select[Stored]:
+    is_wanted = (model.origin == origin) & model.external_id.in_(external_ids)
+    return select(model).where(is_wanted).with_for_update()
 
 
 def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
