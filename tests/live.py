@@ -24,6 +24,7 @@ START_SECONDS = 30
 STOP_SECONDS = 10
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
 LOCALHOST = "127.0.0.1"
+CORE_APP = "rest_api.app:create_app_from_environment"
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,19 @@ def call(
 
 
 @contextmanager
-def core(data_dir: Path, *, workers: int = 1, **env: str) -> Iterator[LiveCore]:
+def core(
+    data_dir: Path,
+    *,
+    workers: int = 1,
+    app: str = CORE_APP,
+    ready_path: str = "/health/ready",
+    options: tuple[str, ...] = (),
+    **env: str,
+) -> Iterator[LiveCore]:
     """A core over a folder, prepared as `start.sh` does; the folder keeps its secrets for the next start."""
     password = prepare(data_dir, **env)
-    serving = ("--interface", "wsgi", "rest_api.app:create_app_from_environment")
-    with _served(serving, "/health/ready", data_dir, workers, _core_environment(data_dir, env)) as live:
+    serving = ("--interface", "wsgi", *options, app)
+    with _served(serving, ready_path, data_dir, workers, _core_environment(data_dir, env)) as live:
         yield LiveCore(live.url, live.process, live.log, data_dir, password)
 
 
@@ -122,8 +131,7 @@ def prepare(data_dir: Path, **env: str) -> str:
     if not kept.exists():
         kept.write_text(secrets.token_hex(16))
     environ = {**_core_environment(data_dir, env), "ADMIN_PASSWORD": kept.read_text()}
-    for command in ("init-env", "migrate", "create-admin"):
-        _run([sys.executable, "-m", "rest_api.cli", command], data_dir, environ)
+    _run([sys.executable, "-m", "rest_api.cli", "set-up"], data_dir, environ)
     return kept.read_text()
 
 

@@ -1,0 +1,35 @@
+"""`python -m benchmarks [governance|graphql|batch …]`: measures and prints Markdown; all of them without a name."""
+
+import argparse
+import platform
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks import batch, governance, graphql
+
+BENCHMARKS = {"governance": governance.run, "graphql": graphql.run, "batch": batch.run}
+
+
+def main() -> int:
+    """Run what is asked for. The exit code is 1 where a target was missed."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--folder", type=Path, help="where the databases lie: on the disk to measure")
+    given = parser.parse_args()
+    unknown = [name for name in given.names if name not in BENCHMARKS]
+    if unknown:
+        parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}")
+    is_met = True
+    for name in given.names or BENCHMARKS:
+        with tempfile.TemporaryDirectory(prefix="lakeport-", dir=given.folder) as folder:
+            report = BENCHMARKS[name](Path(folder))
+        print(f"\n{report.text()}", flush=True)
+        is_met = is_met and all(finding.is_met for finding in report.findings)
+    return 0 if is_met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

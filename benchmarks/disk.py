@@ -1,0 +1,54 @@
+"""The floor under every synced write: the same row put on the same disk with nothing around it."""
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import create_engine
+
+from rest_api.models.audit import AuditRecord
+
+
+@dataclass(frozen=True)
+class SyncedInsert:
+    """One audit row after another, each in a committed transaction that waits for the disk, by the driver alone."""
+
+    connection: sqlite3.Connection
+    statement: str
+
+    async def call(self) -> None:
+        """Write one row, in a thread, as a server does."""
+        await asyncio.to_thread(self._write)
+
+    def _write(self) -> None:
+        self.connection.execute("begin immediate")
+        self.connection.execute(self.statement, (datetime.now(UTC).isoformat(), secrets.token_hex(32)))
+        self.connection.execute("commit")
+
+
+@contextmanager
+def synced_insert(folder: Path) -> Iterator[SyncedInsert]:
+    """A database file in `folder` with the audit's table and indexes, in the mode the core uses."""
+    path = folder / "floor.db"
+    engine = create_engine(f"sqlite:///{path}")
+    AuditRecord.metadata.create_all(engine)
+    engine.dispose()
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    for pragma in ("journal_mode=wal", "synchronous=full"):
+        connection.execute(f"pragma {pragma}")
+    try:
+        yield SyncedInsert(connection, _STATEMENT)
+    finally:
+        connection.close()
+
+
+_STATEMENT = (
+    "insert into audit_records (at, user_id, username, address, method, path, query, body_bytes, status, duration_ms,"
+    " request_id, chain, sequence, hmac) values (?1, 2, 'reader', '127.0.0.1', 'GET', '/articles/1', '', 0, 200, 1.5,"
+    " 'b6a1f0', 'c41d', (select coalesce(max(sequence), 0) + 1 from audit_records where chain = 'c41d'), ?2)"
+)
