@@ -206,8 +206,9 @@ def test_only_a_trusted_proxy_says_who_the_client_is(make_app: Callable[..., Fla
     assert fail("10.0.0.9", "10.0.0.4") == 429
 
 
-def test_tokens_expire(make_app: Callable[..., Flask]) -> None:
-    caller = log_in(make_app(ACCESS_TOKEN_SECONDS="1"), "rita")
+def test_tokens_expire_though_they_were_good_before(make_app: Callable[..., Flask]) -> None:
+    caller = log_in(make_app(ACCESS_TOKEN_SECONDS="3"), "rita")
+    assert caller.get("/auth/me").status_code == 200
     ends_at = jwt.decode(caller.tokens["access_token"], options={"verify_signature": False})["exp"]
     while time.time() <= ends_at:
         time.sleep(0.05)
