@@ -13,28 +13,32 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from random import Random
 from uuid import uuid4
 
 from sqlalchemy import Engine, func, select, text
 from sqlalchemy.orm import Session
 
-from rest_api.database import create_engine_for
+from rest_api.database import create_engine_for, utc_now
 from rest_api.models import metadata
+from rest_api.models.event import Event
 from rest_api.models.job import UNFINISHED, Job
 from rest_api.services import events, jobs
 from tests.jobs.chaos_worker import LEASE_SECONDS
 
 WORKERS = 4
-PAUSE_SECONDS = 0.35
+KILLS = 0.7
+"""The share of kills among the disturbances."""
+PAUSE_SECONDS = 0.7
 LOCKED_SECONDS = 0.5
-Silence = tuple[int, int, float]
-"""A job, its epoch, and when its worker fell silent."""
+Silence = tuple[str, datetime]
+"""A job, and when its worker fell silent."""
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a run came to; take-overs in seconds from the moment a worker fell silent until another began its job."""
+    """What a run came to; take-overs in seconds from the moment a worker fell silent until another claimed its job."""
 
     jobs: int
     kills: int
@@ -92,28 +96,28 @@ class Fleet:
 
 
 def run_chaos(url: str, job_count: int, disturbances: int, *, job_seconds: float, seed: int) -> Found:
-    """Run so many jobs on an empty database, disturbed so often, and count."""
+    """Run so many jobs on an empty database, disturbed so often, and count.
+
+    Jobs are asked for at the pace of the disturbances, so that a take-over need not wait in a queue.
+    """
     engine = create_engine_for(url)
-    _prepare(engine, job_count)
+    _prepare(engine)
     random, begun_at = Random(seed), time.monotonic()
     silences: list[Silence] = []
-    kills = stops = stops_in_writes = 0
+    kills = stops_in_writes = 0
     with _fleet(url, job_seconds) as fleet:
-        while kills + stops < disturbances and _unfinished(engine):
-            time.sleep(PAUSE_SECONDS)
-            name = random.choice(_busy(engine, fleet) or fleet.names())
-            if random.random() < 0.7:
-                silences += _kill(engine, fleet, name)
-                kills += 1
-            elif (silence := _stop(engine, fleet, name)) is None:
+        for number in range(disturbances):
+            _ask(engine, job_count * (number + 1) // disturbances - job_count * number // disturbances)
+            is_kill = random.random() < KILLS
+            kills += is_kill
+            while (silence := _disturb(engine, fleet, random, is_kill=is_kill)) is None:
                 stops_in_writes += 1
-            else:
-                silences += silence
-                stops += 1
+            silences += silence
         while _unfinished(engine):
             time.sleep(0.1)
     found = _count(engine, job_count, silences)
     engine.dispose()
+    stops = disturbances - kills
     return Found(job_count, kills, stops, stops_in_writes, *found[:2], time.monotonic() - begun_at, found[2])
 
 
@@ -126,12 +130,15 @@ def _fleet(url: str, job_seconds: float) -> Iterator[Fleet]:
         fleet.dismiss()
 
 
-def _prepare(engine: Engine, job_count: int) -> None:
+def _prepare(engine: Engine) -> None:
     metadata.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("create table effects (job_id integer, epoch integer)"))
+
+
+def _ask(engine: Engine, job_count: int) -> None:
     with Session(engine) as session:
         events.install(session)
-        session.execute(text("create table begins (job_id integer, epoch integer, at double precision)"))
-        session.execute(text("create table effects (job_id integer, epoch integer)"))
         for _ in range(job_count):
             jobs.enqueue(session, "slow", {}, None)
         session.commit()
@@ -143,16 +150,23 @@ def _busy(engine: Engine, fleet: Fleet) -> list[str]:
     return [name for name in fleet.names() if name in working]
 
 
-def _held(engine: Engine, name: str) -> list[Silence]:
-    """The job in a worker's hands: its id, its epoch, and the time now."""
+def _disturb(engine: Engine, fleet: Fleet, random: Random, *, is_kill: bool) -> list[Silence] | None:
+    time.sleep(PAUSE_SECONDS)
+    name = random.choice(_busy(engine, fleet) or fleet.names())
+    return _kill(engine, fleet, name) if is_kill else _stop(engine, fleet, name)
+
+
+def _held(engine: Engine, name: str) -> list[str]:
+    """The job in a worker's hands, as events name it."""
     with Session(engine) as session:
-        held = session.execute(select(Job.id, Job.epoch).where(Job.worker == name, Job.state == "running")).all()
-    return [(job_id, epoch, time.time()) for job_id, epoch in held]
+        held = session.scalars(select(Job.id).where(Job.worker == name, Job.state == "running")).all()
+    return [f"jobs/{job_id}" for job_id in held]
 
 
 def _kill(engine: Engine, fleet: Fleet, name: str) -> list[Silence]:
+    at = utc_now()
     fleet.kill(name)
-    return _held(engine, name)
+    return [(job, at) for job in _held(engine, name)]
 
 
 def _stop(engine: Engine, fleet: Fleet, name: str) -> list[Silence] | None:
@@ -160,11 +174,12 @@ def _stop(engine: Engine, fleet: Fleet, name: str) -> list[Silence] | None:
 
     None where it was stopped with SQLite's one write lock in its hands: nobody gets on then, so it goes on at once.
     """
+    at = utc_now()
     fleet.send(name, signal.SIGSTOP)
     try:
         if not _may_write(engine):
             return None
-        silence = _held(engine, name)
+        silence = [(job, at) for job in _held(engine, name)]
         time.sleep(LEASE_SECONDS + 1)
         return silence
     finally:
@@ -192,10 +207,10 @@ def _count(engine: Engine, job_count: int, silences: list[Silence]) -> tuple[int
         effects = session.scalar(text("select count(*) from effects")) or 0
         distinct = session.scalar(text("select count(distinct job_id) from effects")) or 0
         succeeded = session.scalar(select(func.count()).where(Job.state == "succeeded")) or 0
-        begins = session.execute(text("select job_id, epoch, at from begins")).all()
+        starts = session.execute(select(Event.subject, Event.time).where(Event.type == "job.started")).all()
     later = [
-        [at - silent_at for job, began, at in begins if job == job_id and began > epoch]
-        for job_id, epoch, silent_at in silences
+        [(at - silent_at).total_seconds() for subject, at in starts if subject == job and at > silent_at]
+        for job, silent_at in silences
     ]
     # One that ended just as it fell silent was not taken over.
     takeovers = tuple(min(each) for each in later if each)
@@ -208,7 +223,7 @@ def main() -> None:
     parser.add_argument("database_url")
     parser.add_argument("--jobs", type=int, default=1_000)
     parser.add_argument("--disturbances", type=int, default=200)
-    parser.add_argument("--job-seconds", type=float, default=1.2)
+    parser.add_argument("--job-seconds", type=float, default=0.5)
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
     found = run_chaos(

@@ -23,7 +23,7 @@ LEASE_SECONDS = 2.0
 
 @dataclass(frozen=True)
 class Slow:
-    """Notes that it began, works, and has its effect with its end."""
+    """Works, and has its effect with its end."""
 
     seconds: float
     type: str = "slow"
@@ -33,8 +33,6 @@ class Slow:
 
     def run(self, run: Run) -> Outcome:
         values = {"job": run.job_id, "epoch": run.epoch}
-        with run.transaction() as session:
-            session.execute(text("insert into begins values (:job, :epoch, :at)"), {**values, "at": time.time()})
         ends_at = time.monotonic() + self.seconds
         while time.monotonic() < ends_at:
             run.progress(0, 1, "rows")
