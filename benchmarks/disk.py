@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 from sqlalchemy import create_engine
 
@@ -19,16 +20,17 @@ class SyncedInsert:
     """One audit row after another, each in a committed transaction that waits for the disk, by the driver alone."""
 
     connection: sqlite3.Connection
-    statement: str
+    turn: Lock
 
     async def call(self) -> None:
         """Write one row, in a thread, as a server does."""
         await asyncio.to_thread(self._write)
 
     def _write(self) -> None:
-        self.connection.execute("begin immediate")
-        self.connection.execute(self.statement, (datetime.now(UTC).isoformat(), secrets.token_hex(32)))
-        self.connection.execute("commit")
+        with self.turn:
+            self.connection.execute("begin immediate")
+            self.connection.execute(_INSERT, (datetime.now(UTC).isoformat(), secrets.token_hex(32)))
+            self.connection.execute("commit")
 
 
 @contextmanager
@@ -42,12 +44,12 @@ def synced_insert(folder: Path) -> Iterator[SyncedInsert]:
     for pragma in ("journal_mode=wal", "synchronous=full"):
         connection.execute(f"pragma {pragma}")
     try:
-        yield SyncedInsert(connection, _STATEMENT)
+        yield SyncedInsert(connection, Lock())
     finally:
         connection.close()
 
 
-_STATEMENT = (
+_INSERT = (
     "insert into audit_records (at, user_id, username, address, method, path, query, body_bytes, status, duration_ms,"
     " request_id, chain, sequence, hmac) values (?1, 2, 'reader', '127.0.0.1', 'GET', '/articles/1', '', 0, 200, 1.5,"
     " 'b6a1f0', 'c41d', (select coalesce(max(sequence), 0) + 1 from audit_records where chain = 'c41d'), ?2)"

@@ -19,7 +19,7 @@ class HttpClient:
 
     async def send(self) -> bytes:
         """The body of the answer. Raises RuntimeError for any status but 200."""
-        connection = self._free.pop() if self._free else await self._connect()
+        connection = await self._connection()
         reader, writer = connection
         writer.write(self._request)
         head = await reader.readuntil(b"\r\n\r\n")
@@ -37,6 +37,14 @@ class HttpClient:
         """Give the connections up."""
         while self._free:
             self._free.pop()[1].close()
+
+    async def _connection(self) -> Connection:
+        while self._free:
+            connection = self._free.pop()
+            if not connection[0].at_eof():  # servers close the ones that were idle
+                return connection
+            connection[1].close()
+        return await self._connect()
 
     async def _connect(self) -> Connection:
         parts = urlsplit(self.url)
