@@ -16,6 +16,11 @@ class Finding:
     target: str
     is_met: bool
 
+    @property
+    def verdict(self) -> str:
+        """yes or no; nothing where there is no target."""
+        return "" if self.target == "none" else "yes" if self.is_met else "no"
+
 
 @dataclass(frozen=True)
 class Report:
@@ -28,7 +33,7 @@ class Report:
 
     def text(self) -> str:
         """It as Markdown."""
-        findings = [(each.what, each.found, each.target, "yes" if each.is_met else "no") for each in self.findings]
+        findings = [(each.what, each.found, each.target, each.verdict) for each in self.findings]
         return "\n\n".join(
             (
                 f"## {self.title}",
