@@ -19,11 +19,13 @@ from sqlalchemy import Engine
 
 from rest_api import auth, database, problems
 from rest_api.auth import TokenBook
+from rest_api.bodies import BodyReader
 from rest_api.door import Door
 from rest_api.limits import Queue, RateLimit
 from rest_api.models import metadata
 from rest_api.observability import RequestMetrics, configure_logging
 from rest_api.openapi import describe
+from rest_api.places import Places
 from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
 from rest_api.resources import articles, audit, documentation, events, groups, health, jobs, users
@@ -93,6 +95,8 @@ def create_app(settings: Settings) -> Flask:
         chain=AuditChain(settings.audit_key.encode(), settings.heads_dir),
         rates=RateLimit(settings.requests_per_minute),
         queue=Queue(settings.running_requests, settings.queue_seconds),
+        places=Places(settings.waiting_requests, settings.waiting_requests_per_user),
+        bodies=BodyReader(settings.sending_clients),
         metrics=RequestMetrics.on(registry),
     )
     app.extensions["lakeport"] = Lakeport(

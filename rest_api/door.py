@@ -8,8 +8,10 @@ import hashlib
 import logging
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPMethod
+from io import BytesIO
 from uuid import uuid4
 
 import structlog
@@ -18,10 +20,12 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 
 from rest_api import auth, idempotency, problems
+from rest_api.bodies import BodyReader
 from rest_api.database import utc_now
-from rest_api.errors import TooLarge
+from rest_api.errors import Invalid, Refusal, TooLarge
 from rest_api.limits import Queue, RateLimit
 from rest_api.observability import RequestMetrics
+from rest_api.places import Places
 from rest_api.request import SAFE_METHODS
 from rest_api.services.audit import AuditChain, AuditEntry, printable, redact, redact_query
 from rest_api.settings import Settings
@@ -48,6 +52,8 @@ class Door:
     chain: AuditChain
     rates: RateLimit
     queue: Queue
+    places: Places
+    bodies: BodyReader
     metrics: RequestMetrics
 
     def install(self, app: Flask) -> None:
@@ -62,11 +68,13 @@ class Door:
         g.request_id = self._request_id()
         g.refusal = g.allowance = g.idempotent = None
         g.record = {}
+        g.is_body_read = False
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
         auth.authenticate()
         auth.authorize()
+        self._count()
+        self._read_body()
         self._admit()
-        self._bound_body()
         return idempotency.begin(self.db.session)
 
     def leave(self, response: Response) -> Response:
@@ -87,10 +95,15 @@ class Door:
             self.queue.leave()
         structlog.contextvars.clear_contextvars()
 
-    def give_turn_back(self) -> None:
-        """For a request that will only wait from now on, so that it keeps nobody else waiting."""
+    def wait_apart(self) -> Callable[[], None]:
+        """For a request that will only wait from now on, so that it keeps nobody else waiting.
+
+        What is returned ends it. Raises RateLimited, Overloaded where enough wait already.
+        """
+        give_back = self.places.take(g.principal.id)
         if g.pop("holds_turn", False):
             self.queue.leave()
+        return give_back
 
     def entry(self, status: int) -> AuditEntry:
         """The audit entry of the running request."""
@@ -123,30 +136,44 @@ class Door:
         given = request.headers.get("X-Request-ID", "")
         return given if REQUEST_ID.fullmatch(given) else uuid4().hex
 
-    def _admit(self) -> None:
-        admission = auth.route_admission()
-        if admission is not None and not admission.is_recorded:
-            return
-        caller = f"user {g.principal.id}" if g.principal else f"address {request.remote_addr}"
-        g.allowance = self.rates.take(caller)
-        self.queue.enter()
-        g.holds_turn = True
+    def _count(self) -> None:
+        if self._is_recorded():
+            caller = f"user {g.principal.id}" if g.principal else f"address {request.remote_addr}"
+            g.allowance = self.rates.take(caller)
 
-    def _bound_body(self) -> None:
-        """Refuse a body that is too large before reading it, or while reading where no length was given."""
+    def _admit(self) -> None:
+        if self._is_recorded():
+            self.queue.enter()
+            g.holds_turn = True
+
+    def _is_recorded(self) -> bool:
         admission = auth.route_admission()
-        limit = getattr(self.settings, admission.body_limit if admission else "json_bytes")
-        is_too_large = (request.content_length or 0) > limit
-        if request.content_length is None:
-            # One byte more than is taken: a body cut off at the limit would look like a whole one.
-            request.max_content_length = limit + 1
-            is_too_large = len(request.get_data(cache=True)) > limit
-        if is_too_large:
-            g.is_body_refused = True
+        return admission is None or admission.is_recorded
+
+    def _read_body(self) -> None:
+        """Read the body before a turn is taken, refusing one that is too large; later it is read from memory."""
+        if not self._is_recorded():
+            return
+        admission = auth.route_admission()
+        limit: int = getattr(self.settings, admission.body_limit if admission else "json_bytes")
+        length, raw, comes = request.content_length, request.environ["wsgi.input"], _comes_with_body()
+        _keep_body(b"")
+        if (length or 0) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes")
+        # One byte more than is taken: a body cut off at the limit would look like a whole one.
+        body = self.bodies.read(raw, limit + 1 if length is None else length) if comes else b""
+        if len(body) > limit:
+            raise TooLarge(f"The body is larger than {limit} bytes")
+        if len(body) < (length or 0):
+            raise Invalid("The body ended too early")
+        _keep_body(body)
 
     def _body(self) -> bytes:
-        if g.get("is_body_refused") or (g.refusal is not None and g.refusal.status == 413):
+        """The body, also of a call that was refused before it was read; empty where it was refused itself."""
+        try:
+            if not g.is_body_read:
+                self._read_body()
+        except Refusal:
             return b""
         return request.get_data(cache=True)
 
@@ -208,3 +235,17 @@ class Door:
         usual = logging.DEBUG if is_probe else logging.INFO
         level = logging.ERROR if response.status_code >= 500 else usual
         log.log(level, "request", method=method, route=rule, status=response.status_code, ms=round(seconds * 1e3, 1))
+
+
+def _comes_with_body() -> bool:
+    if request.content_length is not None:
+        return request.content_length > 0
+    is_http_2 = request.environ.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
+    return is_http_2 or "Transfer-Encoding" in request.headers
+
+
+def _keep_body(body: bytes) -> None:
+    """Let the request be read from memory, whatever its headers said of the body's length."""
+    g.is_body_read = True
+    request.environ.pop("HTTP_TRANSFER_ENCODING", None)
+    request.environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})

@@ -6,6 +6,7 @@ Refusal
 ├── Forbidden 403            ├── Gone 410                ├── Overloaded 503
 ├── MethodNotAllowed 405     ├── PreconditionFailed 412  ├── Unavailable 503
 ├── NotAcceptable 406        ├── TooLarge 413            └── Timeout 504
+├── RequestTimeout 408
 └── UnsupportedMediaType 415
 """
 
@@ -71,6 +72,10 @@ class MethodNotAllowed(Refusal):
 
 class NotAcceptable(Refusal):
     status, code, title = 406, "not_acceptable", "Not acceptable"
+
+
+class RequestTimeout(Refusal):
+    status, code, title = 408, "request_timeout", "Request timed out"
 
 
 class Conflict(Refusal):

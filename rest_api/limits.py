@@ -8,6 +8,7 @@ from threading import BoundedSemaphore, Lock
 from rest_api.errors import Overloaded, RateLimited
 
 WINDOW_SECONDS = 60
+LONGEST_LINE = 32
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,24 @@ class Queue:
     running: int
     wait_seconds: int
     _turns: BoundedSemaphore = field(init=False)
+    _line: BoundedSemaphore = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_turns", BoundedSemaphore(self.running))
+        # A thread is held by each that waits, so that not all may: the probes must be answered too.
+        object.__setattr__(self, "_line", BoundedSemaphore(LONGEST_LINE))
 
     def enter(self) -> None:
         """Take a turn. Raises Overloaded when none comes free in time."""
-        if not self._turns.acquire(timeout=self.wait_seconds):
+        if self._turns.acquire(blocking=False):
+            return
+        is_in_line = self._line.acquire(blocking=False)
+        try:
+            has_turn = is_in_line and self._turns.acquire(timeout=self.wait_seconds)
+        finally:
+            if is_in_line:
+                self._line.release()
+        if not has_turn:
             raise Overloaded("The server is busy; try again", retry_after_seconds=max(1, self.wait_seconds))
 
     def leave(self) -> None:

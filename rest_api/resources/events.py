@@ -136,16 +136,25 @@ def _page(asked: Request) -> Response:
     book, caller = token_book(), current_principal()
     found, at = _read(book, caller, asked)
     if not found and asked.wait_seconds:
-        current_app.extensions["lakeport"].door.give_turn_back()
-    while not found and time.monotonic() < ends_at:
-        time.sleep(POLL_SECONDS)
-        found, at = _read(book, book.look_up_again(caller), asked)
+        found, at = _wait(book, caller, asked, ends_at)
     recorded(dataset="events", rows=len(found))
     others = "".join(f"&{name}={value}" for name, value in _kept(asked))
     body = {"data": found, "next": str(at), "next_url": f"/events?after={at}{others}"}
     response = Response(encode(body), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
+
+
+def _wait(book: TokenBook, caller: Principal, asked: Request, ends_at: float) -> tuple[list[dict[str, Any]], int]:
+    give_back = current_app.extensions["lakeport"].door.wait_apart()
+    try:
+        while True:
+            time.sleep(POLL_SECONDS)
+            found, at = _read(book, book.look_up_again(caller), asked)
+            if found or time.monotonic() >= ends_at:
+                return found, at
+    finally:
+        give_back()
 
 
 def _kept(asked: Request) -> Iterator[tuple[str, str]]:
@@ -174,10 +183,10 @@ def _stream(asked: Request) -> Response:
         asked = replace(asked, after=_whole("Last-Event-ID", last, 0, 2**63 - 1))
     caller, door = current_principal(), current_app.extensions["lakeport"].door
     first = _read(token_book(), caller, asked)
-    door.give_turn_back()
     recorded(dataset="events", rows=len(first[0]))
     stream = Stream(token_book(), door, caller, asked, door.entry(200))
     response = Response(stream.told(*first), mimetype="text/event-stream")
+    response.call_on_close(door.wait_apart())
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response

@@ -1,0 +1,35 @@
+"""Places for requests that only wait, as long polls and streams do: each holds a thread, so there are not many."""
+
+from collections import Counter
+from collections.abc import Callable
+from threading import Lock
+
+from rest_api.errors import Overloaded, RateLimited
+
+
+class Places:
+    """So many in this process, and so many of one user."""
+
+    def __init__(self, most: int, most_of_one: int) -> None:
+        self._most = most
+        self._most_of_one = most_of_one
+        self._lock = Lock()
+        self._taken: Counter[int] = Counter()
+
+    def take(self, user_id: int) -> Callable[[], None]:
+        """Take a place; what is returned gives it back, once. Raises RateLimited, Overloaded."""
+        with self._lock:
+            if self._taken[user_id] >= self._most_of_one:
+                raise RateLimited("You have too many calls waiting for events", retry_after_seconds=5)
+            if self._taken.total() >= self._most:
+                raise Overloaded("Too many calls wait for events; try again", retry_after_seconds=5)
+            self._taken[user_id] += 1
+        is_taken = [user_id]
+
+        def give_back() -> None:
+            with self._lock:
+                if is_taken:
+                    self._taken[is_taken.pop()] -= 1
+                    self._taken += Counter()
+
+        return give_back
