@@ -70,6 +70,7 @@ def create_app(settings: Settings) -> ASGIApp:
         Route("/metrics", health.Metrics(shown, settings.metrics_token).answer),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _problem})
+    app.router.redirect_slashes = False  # it would send callers to whatever host they named
     return Door(app, proxies)
 
 

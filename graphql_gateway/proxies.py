@@ -43,6 +43,8 @@ def _bare_address(text: str) -> str:
 
 
 def _is_address(text: str) -> bool:
+    if "%" in text:
+        return False  # a zone is this machine's own affair, and anything can be written there
     try:
         ip_address(text)
     except ValueError:

@@ -108,7 +108,7 @@ class Door:
     def entry(self, status: int) -> AuditEntry:
         """The audit entry of the running request."""
         principal = g.get("principal")
-        body = redact(self._body(), request.mimetype)
+        body = redact(self._body(), request.mimetype, g.record.get("secrets", frozenset()))
         return AuditEntry(
             at=utc_now(),
             user_id=principal.id if principal else None,

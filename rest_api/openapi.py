@@ -44,6 +44,7 @@ REASONS = {
     409: "It conflicts with what is there, or with a call that is still running",
     410: "It is not kept any more",
     412: "It has changed since the ETag in If-Match",
+    408: "The body did not come in time",
     413: "The body is larger than this call takes",
     415: "The body is of another media type than this call takes",
     422: "The Idempotency-Key came with another body before",
@@ -162,7 +163,7 @@ def _responses(operation: dict[str, Any], admission: Admission, path: str, metho
 def _refusals(operation: dict[str, Any], admission: Admission, path: str, method: str) -> set[int]:
     statuses = set(admission.refuses)
     if admission.is_recorded:
-        statuses |= {400, 413, 429, 503}
+        statuses |= {400, 408, 413, 429, 503}
     if admission.rule is not Rule.ANYONE:
         statuses |= {401, 403}
     if "requestBody" in operation:

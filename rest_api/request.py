@@ -19,5 +19,5 @@ def session() -> Session:
 
 
 def recorded(**facts: Any) -> None:
-    """Add facts to the request's audit entry: dataset, columns, rows, username."""
+    """Add facts to the request's audit entry: dataset, columns, rows, username, secrets."""
     g.record.update(facts)

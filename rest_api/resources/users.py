@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flask import current_app, request
 from marshmallow import fields, validate
 
 from rest_api.auth import Principal, Rule, allow, current_principal
@@ -13,6 +14,7 @@ from rest_api.request import session
 from rest_api.resources.listing import lists
 from rest_api.resources.wire import Blueprint, StrictBoolean, Time, WireSchema
 from rest_api.services import users
+from rest_api.services.logins import LoginGate
 from rest_api.services.passwords import MAX_PASSWORD_CHARACTERS, MIN_PASSWORD_CHARACTERS, hash_password
 
 USERS = Shape(
@@ -115,6 +117,9 @@ def change_user(body: dict[str, Any], username: str) -> User:
 def change_password(body: dict[str, str]) -> None:
     """Change one's own password; one's other logins end."""
     caller = current_principal()
+    gate: LoginGate = current_app.extensions["lakeport"].login_gate
+    # A stolen token must not be a way to guess the password. A change that succeeds counts too, until the next login.
+    gate.admit(caller.username, request.remote_addr or "")
     users.change_password(session(), caller.id, body["old"], body["new"], caller.family)
 
 

@@ -15,6 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
+from urllib.parse import unquote
 from uuid import uuid4
 
 import orjson
@@ -28,10 +29,8 @@ from rest_api.services.audit_heads import Head, HeadFile
 
 BODY_BYTES = 65_536
 REDACTED = "[redacted]"
-SECRET_NAMES = frozenset(
-    {"password", "old", "new", "secret", "token", "access_token", "refresh_token", "authorization", "api_key"}
-)
-_SECRET_PARAMETER = re.compile(r"(?i)(^|&)([^=&]*(?:password|secret|token|api_key|authorization)[^=&]*)=[^&]*")
+# Also as they are misspelt or written in other APIs: what is refused is recorded too.
+_SECRET_NAME = re.compile(r"(?i)pass|pas+w|pwd|secret|token|credential|api.?key|authori[sz]ation|^(old|new)$")
 GENESIS = ""
 _INSERT = insert(AuditRecord).inline()
 
@@ -132,21 +131,34 @@ def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> st
     return hmac.new(key, b"entry\x00" + written, hashlib.sha256).hexdigest()
 
 
-def redact(body: bytes, media_type: str) -> Body:
+def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> Body:
     """What to keep of a body. Small JSON is kept with its secrets struck out; a large body is kept as its SHA-256.
 
     Of a small body that cannot be read only the size is kept: it may be a password, and a hash of one is guessed.
+    `also` are members that are secrets in this body besides those named so.
     """
     if not body:
         return Body(None, 0, None)
     if len(body) > BODY_BYTES:
         return Body(None, len(body), hashlib.sha256(body).hexdigest())
-    return Body(_readable(body) if media_type == "application/json" else None, len(body), None)
+    return Body(_readable(body, also) if media_type == "application/json" else None, len(body), None)
 
 
 def redact_query(query: str) -> str:
     """A URL's parameters, with the values of those that are named like secrets struck out."""
-    return printable(_SECRET_PARAMETER.sub(rf"\1\2={REDACTED}", query))
+    if not _SECRET_NAME.search(unquote(query)):
+        return printable(query)
+    return printable("&".join(map(_redacted_pair, query.split("&"))))
+
+
+def _redacted_pair(pair: str) -> str:
+    name, sign, _ = pair.partition("=")
+    return f"{name}={REDACTED}" if sign and is_secret(unquote(name)) else pair
+
+
+def is_secret(name: str, also: frozenset[str] = frozenset()) -> bool:
+    """Whether what stands under a name may be a secret."""
+    return name in also or _SECRET_NAME.search(name) is not None
 
 
 def printable(text: str) -> str:
@@ -154,20 +166,21 @@ def printable(text: str) -> str:
     return text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
 
 
-def _readable(body: bytes) -> str | None:
+def _readable(body: bytes, also: frozenset[str]) -> str | None:
     try:
-        return orjson.dumps(_without_secrets(orjson.loads(body))).decode()
+        value = orjson.loads(body)
+        return orjson.dumps(_without_secrets(value, also)).decode() if isinstance(value, dict | list) else None
     except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return None
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, also: frozenset[str]) -> Any:
     if isinstance(value, dict):
         return {
-            name: REDACTED if name.lower() in SECRET_NAMES else _without_secrets(each) for name, each in value.items()
+            name: REDACTED if is_secret(name, also) else _without_secrets(each, also) for name, each in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(each) for each in value]
+        return [_without_secrets(each, also) for each in value]
     return value
 
 

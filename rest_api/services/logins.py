@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
 
 from sqlalchemy import Connection, Engine, delete, func, insert, select, text
 
@@ -26,7 +27,7 @@ class LoginGate:
 
     def admit(self, username: str, address: str) -> None:
         """Count an attempt. Raises RateLimited with the seconds after which the oldest one is forgotten."""
-        now = utc_now()
+        address, now = place_of(address), utc_now()
         with self.engine.begin() as connection:
             self._take_turn(connection, address)
             oldest = self._oldest_that_blocks(connection, username, address, now)
@@ -39,6 +40,7 @@ class LoginGate:
 
     def clear(self, username: str, address: str) -> None:
         """Forget the failures of an account at an address after a login that succeeded."""
+        address = place_of(address)
         with self.engine.begin() as connection:
             connection.execute(
                 delete(LoginFailure).where(LoginFailure.username == username, LoginFailure.address == address)
@@ -61,3 +63,16 @@ class LoginGate:
         if of_account[0] >= self.failures_per_account:
             return of_account[1]
         return of_address[1] if of_address[0] >= self.failures_per_address else None
+
+
+def place_of(address: str) -> str:
+    """What attempts from an address are counted under: of IPv6 the /64, which one client has to himself."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if not isinstance(parsed, IPv6Address):
+        return address
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
