@@ -20,7 +20,7 @@ AUDIT = Shape(
         Column("id", ColumnType.INTEGER, "number of the entry"),
         Column("at", ColumnType.TIMESTAMP, "when the call came"),
         Column("user_id", ColumnType.INTEGER, "who called; null for anonymous calls"),
-        Column("username", ColumnType.TEXT, "his name, or the one a login was tried with"),
+        Column("username", ColumnType.TEXT, "his name, or the one of the account that a login was tried for"),
         Column("address", ColumnType.TEXT, "address of the client"),
         Column("method", ColumnType.TEXT, "HTTP method"),
         Column("path", ColumnType.TEXT, "path without parameters"),

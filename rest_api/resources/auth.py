@@ -94,14 +94,19 @@ def read_me() -> Any:
 
 
 def _log_in(username: str, password: str) -> dict[str, Any]:
-    recorded(username=username)
-    gate: LoginGate = current_app.extensions["lakeport"].login_gate
-    gate.admit(username, request.remote_addr or "")
-    found = select(User.id, User.password_hash).where(User.username == username, User.disabled_at.is_(None))
+    found = select(User.id, User.password_hash, User.disabled_at).where(User.username == username)
     with token_book().engine.connect().execution_options(**READ_ONLY) as connection:
         row = connection.execute(found).first()
+    if row is None:
+        # What nobody is called may be a password typed into the wrong field.
+        recorded(username=None, secrets=frozenset({"username"}))
+    else:
+        recorded(username=username)
+    gate: LoginGate = current_app.extensions["lakeport"].login_gate
+    gate.admit(username, request.remote_addr or "")
     # No transaction is open while the hash is computed: it takes long on purpose.
-    if not verify_password(row.password_hash if row else None, password) or row is None:
+    password_hash = row.password_hash if row is not None and row.disabled_at is None else None
+    if not verify_password(password_hash, password) or row is None:
         raise Unauthenticated("The username or the password is wrong")
     gate.clear(username, request.remote_addr or "")
     user = session().get_one(User, row.id, with_for_update=True)

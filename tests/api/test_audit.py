@@ -68,9 +68,9 @@ def test_no_secret_is_recorded(admin: Caller, reader: Caller) -> None:
     assert "[redacted]" in shown
 
 
-def test_a_failed_login_is_recorded_under_the_name_it_was_tried_with(admin: Caller, app: Flask) -> None:
-    app.test_client().post("/auth/token", json={"username": "mallory", "password": "x"})
-    assert entries(admin, "username=mallory")[0]["status"] == 401
+def test_a_failed_login_is_recorded_under_the_account_it_was_tried_for(admin: Caller, app: Flask) -> None:
+    app.test_client().post("/auth/token", json={"username": "rita", "password": "x"})
+    assert entries(admin, "username=rita")[0]["status"] == 401
 
 
 def test_anonymous_refusals_are_counted_not_recorded(admin: Caller, app: Flask) -> None:
