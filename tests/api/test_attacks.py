@@ -3,10 +3,12 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from io import BytesIO
 from pathlib import Path
-from threading import Event
+from threading import Barrier, Event
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -180,3 +182,69 @@ def test_a_stolen_token_does_not_let_guess_the_password(make_app: Callable[..., 
 )
 def test_failed_logins_count_for_all_that_one_client_can_call_itself(address: str, place: str) -> None:
     assert place_of(address) == place
+
+
+def at_once(*calls: Callable[[], Any]) -> list[int]:
+    """The statuses of calls that are made at the same moment."""
+    barrier = Barrier(len(calls))
+
+    def make(call: Callable[[], Any]) -> int:
+        barrier.wait()
+        return int(call().status_code)
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(make, calls))
+
+
+def test_two_administrators_cannot_demote_each_other_at_once(app: Flask, admin: Caller) -> None:
+    for number in range(4):
+        name = f"second{number}"
+        assert admin.post("/users", {"username": name, "password": PASSWORD, "role": "admin"}).status_code == 201
+        second = log_in(app, name)
+        statuses = at_once(
+            partial(admin.patch, f"/users/{name}", {"role": "reader"}),
+            partial(second.patch, "/users/root", {"disabled": True}),
+        )
+        assert min(statuses) == 200
+        assert max(statuses) in (401, 403, 409)
+        if statuses[1] == 200:
+            assert second.patch("/users/root", {"disabled": False}).status_code == 200
+            admin = log_in(app, "root")
+            assert admin.patch(f"/users/{name}", {"role": "reader"}).status_code == 200
+
+
+def test_a_name_is_given_once_even_at_the_same_moment(app: Flask, admin: Caller) -> None:
+    others = [log_in(app, "root") for _ in range(3)]
+    new = {"username": "twin", "password": PASSWORD, "role": "reader"}
+    statuses = at_once(
+        lambda: admin.post("/users", new),
+        lambda: others[0].post("/users", {**new, "username": "TWIN"}),
+        lambda: others[1].post("/groups", {"name": "twin"}),
+        lambda: others[2].post("/groups", {"name": "Twin"}),
+    )
+    assert sorted(statuses) == [201, 409, 409, 409]
+
+
+def test_a_refresh_token_is_good_for_one_pair_even_at_the_same_moment(app: Flask, reader: Caller) -> None:
+    token = {"refresh_token": reader.tokens["refresh_token"]}
+    statuses = at_once(*[lambda: app.test_client().post("/auth/token", json=token)] * 4)
+    assert sorted(statuses) == [200, 401, 401, 401]
+    assert reader.get("/auth/me").status_code == 401
+
+
+def test_one_answer_to_an_idempotency_key_even_at_the_same_moment(app: Flask, editor: Caller) -> None:
+    callers = [editor, *(log_in(app, "ed") for _ in range(3))]
+    key = {"Idempotency-Key": "k"}
+    statuses = at_once(
+        *[partial(each.post, "/articles", {"title": "t", "content": ""}, headers=key) for each in callers]
+    )
+    assert set(statuses) <= {201, 409}
+    assert 201 in statuses
+    assert len(editor.get("/articles").json["data"]) == 1
+
+
+def test_failed_logins_at_the_same_moment_do_not_pass_the_limit_together(make_app: Callable[..., Flask]) -> None:
+    app = make_app(LOGIN_FAILURES_PER_ACCOUNT="2")
+    guess = {"username": "rita", "password": "a wrong guess"}
+    statuses = at_once(*[lambda: app.test_client().post("/auth/token", json=guess)] * 5)
+    assert sorted(statuses) == [401, 401, 429, 429, 429]
