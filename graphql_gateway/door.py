@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,6 +54,8 @@ class Door:
 
         try:
             await self.app(scope, receive, dressed)
+        except ClientDisconnect:
+            log.debug("the client left before its body had come")
         except Exception:
             log.exception("unexpected error")
             if not has_started:

@@ -1,8 +1,10 @@
 """What an attacker tries at the gateway: being sent elsewhere, and addresses that anything can be written into."""
 
+import socket
 import urllib.error
 import urllib.request
 from ipaddress import ip_network
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -25,6 +27,18 @@ def test_nobody_is_sent_to_a_host_that_he_named(live_gateway: Live) -> None:
     with refused.value as answer:
         assert answer.code == 404
         assert answer.headers["Location"] is None
+
+
+def test_who_leaves_in_the_middle_of_a_body_fills_no_log(live_gateway: Live) -> None:
+    address = urlsplit(live_gateway.url)
+    head = "POST /graphql HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99\r\n\r\n{"
+    for _ in range(3):
+        with socket.create_connection((address.hostname, address.port)) as client:
+            client.sendall(head.encode())
+    # Its answer comes after theirs would have: one process, one loop.
+    for _ in range(20):
+        assert live_gateway.get("/health/live")[0] == 200
+    assert "unexpected error" not in live_gateway.log.read_text()
 
 
 def test_an_address_with_a_zone_is_not_passed_on() -> None:
