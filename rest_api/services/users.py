@@ -2,7 +2,7 @@
 
 import re
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
@@ -46,10 +46,10 @@ def find_user(session: Session, username: str) -> User:
 
 def change_user(session: Session, username: str, *, role: str | None, disabled: bool | None) -> User:
     """Change a role, disable or enable. Raises Conflict where no administrator would be left."""
-    user = find_user(session, username)
+    user, other_admins = _locked_with_admins(session, username)
     loses_admin = user.role == "admin" and (disabled is True or role not in (None, "admin"))
-    if loses_admin and user.disabled_at is None:
-        _require_another_admin(session, user)
+    if loses_admin and user.disabled_at is None and not other_admins:
+        raise Conflict("The last administrator cannot be demoted or disabled", code="last_administrator")
     if role is not None:
         user.role = role
     if disabled is not None:
@@ -78,12 +78,18 @@ def change_password(session: Session, user_id: int, old: str, new: str, family_i
     _tell(session, "user.password_changed", user)
 
 
-def _require_another_admin(session: Session, user: User) -> None:
-    # The rows are locked, so that two administrators cannot demote each other at the same moment.
-    others = select(User.id).where(User.role == "admin", User.disabled_at.is_(None)).order_by(User.id)
-    remaining = [user_id for user_id in session.scalars(others.with_for_update()) if user_id != user.id]
-    if not remaining:
-        raise Conflict("The last administrator cannot be demoted or disabled", code="last_administrator")
+def _locked_with_admins(session: Session, username: str) -> tuple[User, list[User]]:
+    """A user and the other administrators, as they are and stay until the end of the transaction. Raises NotFound.
+
+    They are locked together and in one order, so that administrators cannot demote each other at the same moment.
+    """
+    is_admin = (User.role == "admin") & User.disabled_at.is_(None)
+    found = select(User).where(or_(User.username == username, is_admin)).order_by(User.id)
+    rows = session.scalars(found.with_for_update(), execution_options={"populate_existing": True}).all()
+    user = next((row for row in rows if row.username == username), None)
+    if user is None:
+        raise NotFound("There is no such user")
+    return user, [row for row in rows if row is not user]
 
 
 def count_users(session: Session) -> int:
