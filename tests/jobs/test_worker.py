@@ -207,7 +207,7 @@ def test_a_worker_stopped_within_a_transaction_keeps_nobody_from_its_job_on_post
 
 def test_a_worker_taken_for_dead_writes_nothing_more(engine: Engine, admin: Caller) -> None:
     path = ask(admin)
-    lost = Leases(engine, 0.01, "lost")
+    lost = Leases(engine, 0.3, "lost")
     claim = lost.claim()
     assert claim is not None
     wait_for(lambda: worker(engine, Note()).work_once())
