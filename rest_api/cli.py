@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 from dotenv import dotenv_values, set_key
-from flask_migrate import upgrade
+from flask_migrate import revision, upgrade
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
@@ -71,6 +71,18 @@ def migrate() -> None:
             upgrade(directory=str(MIGRATIONS))
     except OperationalError as error:
         raise click.ClickException("the database cannot be reached; see DATABASE_URL") from error
+
+
+@main.command("new-migration")
+@click.argument("message")
+def new_migration(message: str) -> None:
+    """Write a migration from what the models say to the database that is there."""
+    settings = load_settings()
+    from rest_api.app import MIGRATIONS, build_app
+
+    app, *_ = build_app(settings)
+    with app.app_context():
+        revision(directory=str(MIGRATIONS), message=message, autogenerate=True)
 
 
 @main.command("create-admin")

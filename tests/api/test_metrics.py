@@ -1,0 +1,68 @@
+"""`/metrics` of the core, and what Prometheus' own tool says of it and of `prometheus.yml`."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from tests.conftest import Caller
+
+CONFIG = Path(__file__).parents[2] / "prometheus.yml"
+NAMES = ("flask_http_request_total", "flask_http_request_duration_seconds_count", "flask_http_request_exceptions_total")
+
+
+def shown(client: FlaskClient) -> str:
+    answer = client.get("/metrics")
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def promtool(*arguments: str, given: str = "") -> str:
+    """What promtool says; nothing where all is well."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is missing; install Debian's package prometheus")
+    done = subprocess.run(["promtool", *arguments], input=given, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else done.stdout + done.stderr
+
+
+def test_calls_are_counted_by_method_route_and_status(editor: Caller) -> None:
+    editor.post("/articles", {"title": "Lakes", "content": ""})
+    editor.get("/articles/1")
+    editor.get("/articles/2")
+    text = shown(editor.client)
+    route = 'url_rule="/articles/<id:article_id>"'
+    for status in ("200", "404"):
+        for name in NAMES[:2]:
+            assert f'{name}{{method="GET",status="{status}",{route}}} 1.0' in text
+    assert f'{NAMES[2]}{{method="GET",status="404",{route}}} 1.0' in text
+    assert f'{NAMES[2]}{{method="GET",status="200"' not in text
+
+
+def test_paths_that_match_no_route_share_one_label(reader: Caller) -> None:
+    for number in range(3):
+        reader.get(f"/nothing/{number}")
+    text = shown(reader.client)
+    assert f'{NAMES[0]}{{method="GET",status="404",url_rule="unmatched"}} 3.0' in text
+    assert "/nothing" not in text
+
+
+def test_the_metrics_ask_for_their_token_where_one_is_set(make_app: Callable[..., Flask]) -> None:
+    client = make_app(METRICS_TOKEN="a token of some length").test_client()
+    assert client.get("/metrics").status_code == 401
+    right = {"Authorization": "Bearer a token of some length"}
+    assert client.get("/metrics", headers=right).status_code == 200
+
+
+def test_promtool_finds_nothing_wrong(reader: Caller) -> None:
+    reader.get("/articles")
+    assert promtool("check", "metrics", given=shown(reader.client)) == ""
+    assert promtool("check", "config", str(CONFIG)) == ""
+
+
+def test_answers_over_https_ask_to_stay_there(client: FlaskClient) -> None:
+    answer = client.get("/health/live", base_url="https://lakeport.test")
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
