@@ -12,6 +12,7 @@ from flask import Response, g, request
 from sqlalchemy import text
 from sqlalchemy.orm import scoped_session
 
+from rest_api.auth import changes_nothing
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, FieldError, Invalid, Unprocessable
 from rest_api.models.idempotency import IdempotencyKey
@@ -27,7 +28,7 @@ def begin(session: scoped_session[Any]) -> Response | None:
     Raises Unprocessable when the key came with another body, Conflict while the first call is running.
     """
     key = request.headers.get("Idempotency-Key")
-    if key is None or request.method != "POST" or not g.get("principal"):
+    if key is None or request.method != "POST" or changes_nothing() or not g.get("principal"):
         return None
     if not 0 < len(key) <= MAX_KEY_CHARACTERS or not key.isprintable():
         detail = f"Idempotency-Key takes 1 to {MAX_KEY_CHARACTERS} printable characters"

@@ -49,6 +49,7 @@ REASONS = {
     415: "The body is of another media type than this call takes",
     422: "The Idempotency-Key came with another body before",
     429: "Too many calls; wait as Retry-After says",
+    504: "The query took too long; ask for less",
     503: "Overloaded, or a back end is away; wait as Retry-After says",
 }
 IF_MATCH = {"type": "string", "description": "the ETag that the resource is believed to have; 412 when stale"}
@@ -62,11 +63,12 @@ PATHS: dict[str, tuple[str, Any]] = {
     "article_id": ("number of the article", 1),
     "username": ("name of the user", "ada"),
     "name": ("name of the group", "analysts"),
+    "dataset": ("name of the dataset", "articles"),
     "job_id": ("number of the job", 1),
 }
 SAMPLE_HOST = "http://127.0.0.1:5000"
 SHELL_VARIABLE = re.compile(r"\$[A-Z]+")
-ABOUT = """Articles, users, groups, events, jobs and the audit trail of a Lakeport.
+ABOUT = """Datasets, articles, users, groups, grants, events, jobs and the audit trail of a Lakeport.
 
 Log in with `POST /auth/token` and send the access token as `Authorization: Bearer …`. In the samples, `$TOKEN` is
 such a token and `$PASSWORD` the caller's password. Errors are problem documents (RFC 9457) with a `code`.

@@ -1,0 +1,63 @@
+"""Finds datasets where they lie: tables of the database, Delta tables, folders of files."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rest_api.backends.delta import DeltaTables, Version
+from rest_api.backends.folders import DataFolders, is_dataset
+from rest_api.backends.storage import Entry, Storage
+from rest_api.errors import Conflict
+from rest_api.lake.names import is_name, is_within, name_of, path_of
+from rest_api.lake.snapshots import Snapshot
+
+LOG = "_delta_log"
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """What there is, seen anew at each call. `sql` are the tables of the database that are datasets, by name."""
+
+    storage: Storage
+    tables: DeltaTables
+    folders: DataFolders
+    sql: Mapping[str, Snapshot]
+
+    def snapshot(self, name: str, version: int | None = None) -> Snapshot | None:
+        """A dataset as it is now, or a version of a table; None where there is none of that name.
+
+        Raises Conflict `dataset_not_versioned`, what DeltaTables.snapshot raises, CorruptFile.
+        """
+        if not is_name(name):
+            return None
+        found = self.sql.get(name) or self._table(name, version) or self.folders.snapshot(name, path_of(name))
+        if found is not None and version is not None and found.version is None:
+            raise Conflict("Only tables have versions; this dataset is none", code="dataset_not_versioned")
+        return found
+
+    def names(self, paths: Sequence[str]) -> list[str]:
+        """The names of all datasets in these folders and below, in order."""
+        found = {name for name in self.sql if any(is_within(path_of(name), path) for path in paths)}
+        for path in paths:
+            found.update(self._names(path))
+        return sorted(found)
+
+    def versions(self, snapshot: Snapshot) -> tuple[Version, ...]:
+        """The history of a table, newest first. Raises Conflict `dataset_not_versioned`."""
+        if snapshot.version is None:
+            raise Conflict("Only tables have versions; this dataset is none", code="dataset_not_versioned")
+        return self.tables.versions(self.storage.location(path_of(snapshot.name)))
+
+    def _table(self, name: str, version: int | None) -> Snapshot | None:
+        path = path_of(name)
+        if not self.storage.has_folder(f"{path}/{LOG}"):
+            return None
+        return self.tables.snapshot(name, self.storage.location(path), version)
+
+    def _names(self, path: str) -> Iterator[str]:
+        for folder, entries in self.storage.walk(path):
+            if folder != "/" and (_is_table(entries) or is_dataset(entries)):
+                yield name_of(folder)
+
+
+def _is_table(entries: Sequence[Entry]) -> bool:
+    return any(entry.is_folder and entry.name == LOG for entry in entries)
