@@ -53,6 +53,7 @@ class Admission:
     body_limit: str = "json_bytes"
     is_recorded: bool = True
     only_reads: bool = False
+    commits_apart: bool = False
 
 
 def allow(
@@ -62,12 +63,13 @@ def allow(
     body_limit: str = "json_bytes",
     is_recorded: bool = True,
     only_reads: bool = False,
+    commits_apart: bool = False,
 ) -> Callable[[Route], Route]:
     """Declare whom a route admits; the decorator next to the function, below flask-smorest's.
 
-    `only_reads` marks a POST that changes nothing.
+    `only_reads` marks a POST that changes nothing, `commits_apart` one that commits in the lake: see ADR 10.
     """
-    admission = Admission(rule, refuses, body_limit, is_recorded, only_reads)
+    admission = Admission(rule, refuses, body_limit, is_recorded, only_reads, commits_apart)
 
     def mark(route: Route) -> Route:
         route.admission = admission  # type: ignore[attr-defined]
@@ -235,6 +237,12 @@ def changes_nothing() -> bool:
     """Whether the running request only reads, by its method or by what its route says."""
     admission = route_admission()
     return request.method in SAFE_METHODS or (admission is not None and admission.only_reads)
+
+
+def commits_apart() -> bool:
+    """Whether the running request commits in the lake, and so must hold no lock of the database meanwhile."""
+    admission = route_admission()
+    return admission is not None and admission.commits_apart
 
 
 def require_admissions(app: Flask) -> None:

@@ -1,5 +1,7 @@
 """What belongs to the running request: its database session, its reader, and what the audit shall know of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flask import current_app, g
@@ -16,6 +18,14 @@ def session() -> Session:
     if changes_nothing() and not scoped.in_transaction():
         scoped.connection(execution_options=READ_ONLY)
     return scoped
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session beside the request's own, to look things up without taking SQLite's write lock."""
+    engine = current_app.extensions["lakeport"].door.engine
+    with engine.connect().execution_options(**READ_ONLY) as connection, Session(connection) as found:
+        yield found
 
 
 def reader() -> Reader:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
-from rest_api.backends.delta import DeltaTables, Version
+from rest_api.backends.delta import Committed, DeltaTables
 from rest_api.backends.folders import DataFolders, is_dataset
+from rest_api.backends.history import Version
 from rest_api.backends.storage import Entry, Storage
 from rest_api.errors import Conflict
 from rest_api.lake.names import is_name, is_within, name_of, path_of
@@ -31,7 +33,7 @@ class Catalog:
             return None
         found = self.sql.get(name) or self._table(name, version) or self.folders.snapshot(name, path_of(name))
         if found is not None and version is not None and found.version is None:
-            raise Conflict("Only tables have versions; this dataset is none", code="dataset_not_versioned")
+            raise _not_versioned()
         return found
 
     def names(self, paths: Sequence[str]) -> list[str]:
@@ -41,11 +43,30 @@ class Catalog:
             found.update(self._names(path))
         return sorted(found)
 
-    def versions(self, snapshot: Snapshot) -> tuple[Version, ...]:
-        """The history of a table, newest first. Raises Conflict `dataset_not_versioned`."""
+    def versions(self, snapshot: Snapshot, before: int | None, most: int) -> list[Version]:
+        """Versions of a table, newest first, from below a number. Raises Conflict `dataset_not_versioned`."""
+        return self.tables.versions(snapshot, self._versioned(snapshot), before, most)
+
+    def version_at(self, newest: Snapshot, at: datetime) -> int:
+        """The version that was the newest at a time. Raises Conflict `dataset_not_versioned`, NotFound, Gone."""
+        return self.tables.version_at(newest, self._versioned(newest), at)
+
+    def restore(self, snapshot: Snapshot, metadata: Mapping[str, str]) -> Committed:
+        """Make a version of a table the newest one again. Raises Conflict, Gone `version_gone`."""
+        return self.tables.restore(snapshot, self._versioned(snapshot), metadata)
+
+    def committed(self, name: str, change_id: str) -> Committed | None:
+        """What a change of a table came to; None where its log does not have it."""
+        path = path_of(name)
+        if not is_name(name) or not self.storage.has_folder(f"{path}/{LOG}"):
+            return None
+        return self.tables.committed(name, self.storage.location(path), change_id)
+
+    def _versioned(self, snapshot: Snapshot) -> str:
+        """Where a table lies."""
         if snapshot.version is None:
-            raise Conflict("Only tables have versions; this dataset is none", code="dataset_not_versioned")
-        return self.tables.versions(self.storage.location(path_of(snapshot.name)))
+            raise _not_versioned()
+        return self.storage.location(path_of(snapshot.name))
 
     def _table(self, name: str, version: int | None) -> Snapshot | None:
         path = path_of(name)
@@ -61,3 +82,7 @@ class Catalog:
 
 def _is_table(entries: Sequence[Entry]) -> bool:
     return any(entry.is_folder and entry.name == LOG for entry in entries)
+
+
+def _not_versioned() -> Conflict:
+    return Conflict("Only tables have versions; this dataset is none", code="dataset_not_versioned")

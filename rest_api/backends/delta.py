@@ -2,36 +2,38 @@
 
 import os
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake import CommitProperties, DeltaTable
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from rest_api.backends.history import History, Version
 from rest_api.errors import Conflict, Gone, NotFound
 from rest_api.lake.columns import Columns, LakeColumn
 from rest_api.lake.snapshots import TABLE, DataFile, Snapshot
 
 KEPT_VERSIONS = 64
+COMMIT_ATTEMPTS = 10
+CHANGE = "lakeport_change"
+"""The member of a commit's information that holds the id of its change."""
 READABLE_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "deletionVectors", "appendOnly"})
 # Delta allows a log to cut times to milliseconds: the greatest may then be a little too small.
 _CUT = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)
-class Version:
-    """One commit of a table, as its log tells of it."""
+class Committed:
+    """What a change came to: a version of the table of that identity."""
 
-    number: int
-    at: datetime
-    operation: str
-    rows: int | None
-    user_name: str | None
+    version: int
+    identity: str
 
 
 class DeltaTables:
@@ -40,6 +42,7 @@ class DeltaTables:
     def __init__(self) -> None:
         self._handles: dict[str, _Handle] = {}
         self._versions: OrderedDict[tuple[str, int, int], Snapshot] = OrderedDict()
+        self._histories: dict[str, History] = {}
         self._lock = Lock()
 
     def snapshot(self, name: str, location: str, version: int | None = None) -> Snapshot | None:
@@ -54,9 +57,58 @@ class DeltaTables:
             raise NotFound(f"Versions go from 0 to {newest.version}", code="version_not_found")
         return self._kept_version(name, location, version)
 
-    def versions(self, location: str) -> tuple[Version, ...]:
-        """The history of a table, newest first, as far back as its log reaches."""
-        return tuple(_version(commit) for commit in DeltaTable(location).history())
+    def versions(self, snapshot: Snapshot, location: str, before: int | None, most: int) -> list[Version]:
+        """The newest versions up to a snapshot's, or those before a number, newest first, as far as the log reaches."""
+        newest = snapshot.version or 0
+        return self._history(location).page(newest, newest if before is None else before - 1, most)
+
+    def version_at(self, snapshot: Snapshot, location: str, at: datetime) -> int:
+        """The version that was the newest at a time; `snapshot` is the newest one.
+
+        Raises NotFound `version_not_found` before the first, Gone `version_gone` where the log was cut since.
+        """
+        found, oldest = self._history(location).at(snapshot.version or 0, at)
+        if found is not None:
+            return found
+        if oldest:
+            raise Gone("The versions of that time are not kept any more", code="version_gone")
+        raise NotFound("The table had no version at that time", code="version_not_found")
+
+    def committed(self, name: str, location: str, change_id: str) -> Committed | None:
+        """What a change came to, where the table's log has it."""
+        newest = self.snapshot(name, location)
+        if newest is None:
+            return None
+        version = self._history(location).having(newest.version or 0, change_id)
+        return None if version is None else Committed(version, newest.identity)
+
+    def restore(self, snapshot: Snapshot, location: str, metadata: Mapping[str, str]) -> Committed:
+        """Make a version the newest one again. `metadata` names the change in the commit.
+
+        Raises Gone `version_gone` where its files are gone, Conflict where others never cease to commit.
+        """
+        if any(not Path(file.path).exists() for file in snapshot.files):
+            raise _gone(snapshot.version)
+        for _ in range(COMMIT_ATTEMPTS):
+            try:
+                return self._restored(snapshot, location, metadata)
+            except CommitFailedError:
+                continue  # another one committed first: this change comes after it
+            except DeltaError as error:
+                raise Conflict(f"Version {snapshot.version} cannot be restored") from error
+        raise Conflict("Others change the table all the time; try again")
+
+    def _restored(self, snapshot: Snapshot, location: str, metadata: Mapping[str, str]) -> Committed:
+        properties = CommitProperties(custom_metadata=dict(metadata), max_commit_retries=0)
+        DeltaTable(location).restore(snapshot.version or 0, commit_properties=properties)
+        committed = self.committed(snapshot.name, location, metadata[CHANGE])
+        if committed is None:
+            raise Conflict("The table was replaced meanwhile")
+        return committed
+
+    def _history(self, location: str) -> History:
+        with self._lock:
+            return self._histories.setdefault(location, History(_log_of(location), CHANGE))
 
     def _handle(self, location: str) -> "_Handle":
         with self._lock:
@@ -71,7 +123,7 @@ class DeltaTables:
         try:
             snapshot = _snapshot(name, location, DeltaTable(location, version=version))
         except DeltaError as error:
-            raise Gone(f"Version {version} is not kept any more", code="version_gone") from error
+            raise _gone(version) from error
         with self._lock:
             self._versions[key] = snapshot
             if len(self._versions) > KEPT_VERSIONS:
@@ -194,12 +246,5 @@ def _inside(location: str, path: str) -> str:
     return place
 
 
-def _version(commit: dict[str, Any]) -> Version:
-    metrics = commit.get("operationMetrics") or {}
-    return Version(
-        number=commit["version"],
-        at=datetime.fromtimestamp(commit["timestamp"] / 1_000, UTC),
-        operation=commit.get("operation", "UNKNOWN"),
-        rows=metrics.get("num_added_rows", metrics.get("numOutputRows")),
-        user_name=commit.get("userName"),
-    )
+def _gone(version: int | None) -> Gone:
+    return Gone(f"Version {version} is not kept any more", code="version_gone")

@@ -105,10 +105,7 @@ class Datasets:
         newest = self.catalog.snapshot(name)
         if newest is None:
             return None
-        found = next((each.number for each in self.catalog.versions(newest) if each.at <= at), None)
-        if found is None:
-            raise NotFound("The table had no version at that time", code="version_not_found")
-        return found
+        return self.catalog.version_at(newest, at)
 
 
 def _writes(covering: Sequence[Grant]) -> bool:
