@@ -41,9 +41,11 @@ from rest_api.resources import (
     jobs,
     rows,
     users,
+    versions,
 )
 from rest_api.resources import auth as auth_resource
 from rest_api.resources.wire import IdConverter
+from rest_api.services import changes
 from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
 from rest_api.services.datasets import Datasets
@@ -52,7 +54,7 @@ from rest_api.settings import Settings
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "migrations"
-RESOURCES = (auth_resource, articles, datasets, rows, grants, users, groups, events, jobs, audit, health)
+RESOURCES = (auth_resource, articles, datasets, rows, versions, grants, users, groups, events, jobs, audit, health)
 SQL_DATASETS = {"articles": metadata.tables["articles"]}
 
 
@@ -94,7 +96,10 @@ def create_app_from_environment() -> TrustedProxies:
     """The WSGI application that the server runs. Raises SettingsError."""
     settings = Settings.load(os.environ, Path(".env"))
     configure_logging(settings.log_level)
-    return TrustedProxies(create_app(settings), settings.trusted_proxies)
+    app = create_app(settings)
+    lakeport: Lakeport = app.extensions["lakeport"]
+    changes.recover_at_start(lakeport.door.engine, lakeport.lake.catalog)
+    return TrustedProxies(app, settings.trusted_proxies)
 
 
 def create_app(settings: Settings) -> Flask:

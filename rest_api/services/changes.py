@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import structlog
 from sqlalchemy import Engine, select, update
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from rest_api.backends.catalog import Catalog
@@ -123,6 +123,14 @@ def recover(engine: Engine, catalog: Catalog) -> int:
         except Refusal as refusal:
             log.warning("change_not_settled", change=row.id, dataset=row.dataset, reason=refusal.detail)
     return len(begun)
+
+
+def recover_at_start(engine: Engine, catalog: Catalog) -> None:
+    """Recover; a database that is away does not keep a process from starting."""
+    try:
+        recover(engine, catalog)
+    except SQLAlchemyError as error:
+        log.warning("changes_not_recovered", error=type(error).__name__)
 
 
 def _earlier(session: Session, intent: Intent) -> Change | None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Protocol
 
+from rest_api.lake.diffs import Diff, DiffPage
 from rest_api.lake.plans import Plan
 from rest_api.query.sql import Page
 
@@ -21,6 +22,9 @@ class Engine(Protocol):
 
     def batches(self, plan: Plan) -> Iterator[Any]:
         """All rows in their order, as `pyarrow.RecordBatch` of a bounded number of rows."""
+
+    def diff(self, diff: Diff) -> DiffPage:
+        """What differs between two versions. Raises Conflict `dataset_not_versioned` where there are none."""
 
     def close(self) -> None:
         """Give back what is held."""

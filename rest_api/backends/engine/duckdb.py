@@ -12,6 +12,7 @@ import duckdb
 import orjson
 from sqlglot import exp
 
+from rest_api.backends.engine.diffs import diff_sql
 from rest_api.backends.engine.masks import MaskKey
 from rest_api.backends.engine.parquet import relation
 from rest_api.backends.engine.rendering import POSITIONS, Renderer, Sql
@@ -19,6 +20,7 @@ from rest_api.backends.engine.values import converted
 from rest_api.backends.engine.watchdog import Watchdog
 from rest_api.backends.footers import CorruptFile, Footers
 from rest_api.errors import Gone, Overloaded, Timeout
+from rest_api.lake.diffs import CHANGED, CHANGES, Change, Diff, DiffPage, differing
 from rest_api.lake.plans import Plan
 from rest_api.lake.pruning import Numbered, relevant
 from rest_api.lake.views import ViewColumn
@@ -69,6 +71,18 @@ class DuckDbEngine:
         finally:
             cursor.interrupt()
             cursor.close()
+
+    def diff(self, diff: Diff) -> DiffPage:
+        try:
+            old, new = differing(diff, lambda file: self._footers.of(file.path).columns)
+        except FileNotFoundError as error:
+            raise _gone() from error
+        sides = ((diff.before, old), (diff.after, new))
+        before, after = (
+            self._renderer(Plan(side.snapshot, side.view, side.view.everything()), list(enumerate(files)))
+            for side, files in sides
+        )
+        return _diff_page(diff, self._run(diff_sql(diff, before, after)))
 
     def close(self) -> None:
         self._connection.close()
@@ -140,7 +154,7 @@ class DuckDbEngine:
         try:
             source = relation(plan.snapshot, [file for _, file in files], self._footers, parameters)
         except FileNotFoundError as error:
-            raise Gone("Files of this version are not kept any more", code="version_gone") from error
+            raise _gone() from error
         return Renderer(source, plan.view, stored, self._mask_key, "duckdb", parameters)
 
     def _run(self, sql: Sql) -> Rows:
@@ -187,12 +201,16 @@ def _refusals(sql: Sql) -> Iterator[None]:
 
 
 def _unreadable(sql: Sql, message: str) -> Exception:
-    files = [Path(path) for path in sql.parameters.get("files", ())]
+    files = [Path(path) for name, paths in sql.parameters.items() if name.endswith("files") for path in paths]
     missing = [path for path in files if not path.exists()]
     if missing:
-        return Gone("Files of this version are not kept any more", code="version_gone")
+        return _gone()
     named = next((path for path in files if path.name in message), files[0] if len(files) == 1 else Path("?"))
     return CorruptFile(str(named), "it cannot be decoded")
+
+
+def _gone() -> Gone:
+    return Gone("Files of this version are not kept any more", code="version_gone")
 
 
 def _row(plan: Plan, row: Sequence[Any]) -> dict[str, Any]:
@@ -218,3 +236,24 @@ def _numbered_from(plan: Plan, files: Sequence[Numbered]) -> Plan:
         return plan
     local_place = bisect_left([place for place, _ in files], position[-2])
     return replace(plan, query=plan.query.at((*position[:-2], local_place, position[-1])))
+
+
+def _diff_page(diff: Diff, rows: Rows) -> DiffPage:
+    width = len(diff.names)
+    counts = rows[0][1 + 2 * width : 4 + 2 * width] if rows else (0, 0, 0)
+    changes = [_changed(diff, row[0], row[1 : 1 + width], row[1 + width : 1 + 2 * width]) for row in rows[: diff.limit]]
+    return DiffPage(changes, dict(zip(CHANGES, counts, strict=True)), is_last=len(rows) <= diff.limit)
+
+
+def _changed(diff: Diff, kind: str, row: Sequence[Any], before: Sequence[Any]) -> Change:
+    return Change(kind, _compared(diff, row), _compared(diff, before) if kind == CHANGED else None)
+
+
+def _compared(diff: Diff, row: Sequence[Any]) -> dict[str, Any]:
+    """A row of either version by its columns' names; what is nested in both is read from its JSON."""
+    return {name: _compared_value(diff.column(name), value) for name, value in zip(diff.names, row, strict=True)}
+
+
+def _compared_value(column: tuple[ViewColumn | None, ViewColumn | None], value: Any) -> Any:
+    is_nested = all(each is None or each.type is ColumnType.JSON for each in column)
+    return orjson.loads(value) if is_nested and value is not None else value

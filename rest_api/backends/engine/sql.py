@@ -33,7 +33,9 @@ from sqlalchemy.types import TypeEngine
 
 from rest_api.backends.engine.masks import HASH_DIGITS, LAST, SHORTEST_LAST4, MaskKey
 from rest_api.database import READ_ONLY
+from rest_api.errors import Conflict
 from rest_api.lake.columns import LakeColumn
+from rest_api.lake.diffs import Diff, DiffPage
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL, Snapshot
 from rest_api.lake.views import Alternative, ViewColumn
@@ -92,6 +94,10 @@ class SqlEngine:
             for rows in found.partitions():
                 columns = zip(*(row[: len(plan.names)] for row in rows), strict=True)
                 yield pa.record_batch([pa.array(column) for column in columns], names=list(plan.names))
+
+    def diff(self, diff: Diff) -> DiffPage:
+        name = diff.after.snapshot.name
+        raise Conflict(f"Only tables have versions; {name} is none", code="dataset_not_versioned")
 
     def close(self) -> None:
         """Nothing is held: the database's engine is the core's."""
