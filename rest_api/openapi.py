@@ -64,6 +64,7 @@ PATHS: dict[str, tuple[str, Any]] = {
     "username": ("name of the user", "ada"),
     "name": ("name of the group", "analysts"),
     "dataset": ("name of the dataset", "articles"),
+    "grant_id": ("number of the grant", 1),
     "job_id": ("number of the job", 1),
 }
 SAMPLE_HOST = "http://127.0.0.1:5000"

@@ -19,7 +19,7 @@ from rest_api.query.grammar import parse_url
 
 ROW_LIMIT = 10
 PARAMETERS = ("select", "order", "limit", "limit_per", "cursor", "page", "count", "version", "as_of", "or", "and")
-_FILTER_PARAMETERS = ("or", "and")
+FILTER_PARAMETERS = ("or", "and")
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,17 @@ def raw_shape(name: str, columns: Columns) -> Shape:
         columns=tuple(Column(column.name, column.type) for column in columns),
         key=(),
         default_order=(),
-        parameters=_FILTER_PARAMETERS,
+        parameters=FILTER_PARAMETERS,
     )
 
 
 def read_filter(text: str, shape: Shape) -> Condition:
     """The condition of a grant's filter, written as a URL's parameters. Raises Invalid."""
-    where = parse_url(parse_qsl(text, keep_blank_values=True, max_num_fields=100), shape).where
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, strict_parsing=True, errors="strict", max_num_fields=100)
+    except ValueError as error:
+        raise Invalid("The filter is not written as a URL's parameters") from error
+    where = parse_url(pairs, shape).where
     if where is None:
         raise Invalid("The filter has no condition")
     return where
@@ -135,7 +139,7 @@ def read_filter(text: str, shape: Shape) -> Condition:
 def _condition(text: str, columns: Columns) -> Condition | None:
     try:
         return read_filter(text, raw_shape("", columns))
-    except (Invalid, ValueError):
+    except Invalid:
         return None
 
 

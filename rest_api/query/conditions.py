@@ -29,6 +29,8 @@ class ColumnType(Enum):
     TIMESTAMP = "timestamp"
     BOOLEAN = "boolean"
     JSON = "json"
+    ANY = "any"
+    """What is not known yet."""
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -44,6 +46,7 @@ _OPERATORS_OF = {
     ColumnType.TIMESTAMP: _ORDERED,
     ColumnType.BOOLEAN: ("eq", "neq", "in", "is"),
     ColumnType.JSON: ("is",),
+    ColumnType.ANY: OPERATORS,
 }
 
 

@@ -14,6 +14,10 @@ RANK = {"reader": 1, "editor": 2, "admin": 3}
 NEEDED = {"anyone": 0, **RANK}
 # What each operation asks for, written down by hand: a new route must be added here on purpose.
 RULES = {
+    "get_analytics_spend": "reader",
+    "get_analytics_spend_series": "reader",
+    "get_analytics_spend_by_user_and_type": "reader",
+    "get_analytics_top_products": "reader",
     "get_articles": "reader",
     "post_articles": "editor",
     "post_articles_batch": "editor",
@@ -40,6 +44,11 @@ RULES = {
     "put_data_datasets_dataset": "reader",
     "get_data_datasets_dataset_rows": "reader",
     "post_data_datasets_dataset_query": "reader",
+    "get_grants": "reader",
+    "post_grants": "reader",
+    "get_grants_grant_id": "reader",
+    "delete_grants_grant_id": "reader",
+    "post_grants_explain": "reader",
     "get_data_datasets_dataset_versions": "reader",
     "get_data_datasets_dataset_diff": "reader",
     "post_data_datasets_dataset_restore": "reader",
