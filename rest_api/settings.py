@@ -172,6 +172,12 @@ class Settings:
     batch_bytes: int = _setting(_whole(1_024, 1 << 32), "33554432", "largest body of a batch")
     audit_retention_days: int = _setting(_whole(1, 36_500), "365", "age at which audit entries are deleted")
     event_retention_days: int = _setting(_whole(1, 3_650), "7", "age at which events are deleted")
+    version_retention_hours: int = _setting(
+        _whole(24, 876_000), "168", "how long the files of a table's earlier versions are kept at least"
+    )
+    maintenance_bytes: int = _setting(
+        _whole(1 << 30, 1 << 42), "8589934592", "memory that maintaining a table may take"
+    )
     job_lease_seconds: int = _setting(_whole(1, 3_600), "15", "silence after which another worker takes a job over")
     worker_metrics_host: str = _setting(_text, "127.0.0.1", "address of the worker's metrics")
     worker_metrics_port: int = _setting(_whole(0, 65_535), "9108", "port of the worker's metrics; 0 for none")

@@ -16,6 +16,21 @@ LOG = "_delta_log"
 
 
 @dataclass(frozen=True)
+class TableLogs:
+    """The logs of tables, for who wants to know whether a change is in one."""
+
+    storage: Storage
+    tables: DeltaTables
+
+    def committed(self, name: str, change_id: str) -> Committed | None:
+        """What a change came to; None where the log of that table does not have it."""
+        path = path_of(name)
+        if not is_name(name) or not self.storage.has_folder(f"{path}/{LOG}"):
+            return None
+        return self.tables.committed(name, self.storage.location(path), change_id)
+
+
+@dataclass(frozen=True)
 class Catalog:
     """What there is, seen anew at each call. `sql` are the tables of the database that are datasets, by name."""
 
@@ -57,10 +72,7 @@ class Catalog:
 
     def committed(self, name: str, change_id: str) -> Committed | None:
         """What a change of a table came to; None where its log does not have it."""
-        path = path_of(name)
-        if not is_name(name) or not self.storage.has_folder(f"{path}/{LOG}"):
-            return None
-        return self.tables.committed(name, self.storage.location(path), change_id)
+        return TableLogs(self.storage, self.tables).committed(name, change_id)
 
     def _versioned(self, snapshot: Snapshot) -> str:
         """Where a table lies."""

@@ -12,7 +12,7 @@ is there and the change was made, or it is not and was not (ADR 10).
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 from uuid import uuid4
 
 import structlog
@@ -20,7 +20,6 @@ from sqlalchemy import Engine, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from rest_api.backends.catalog import Catalog
 from rest_api.backends.delta import CHANGE, Committed
 from rest_api.database import READ_ONLY, utc_now
 from rest_api.errors import Conflict, Refusal, Unprocessable
@@ -31,6 +30,12 @@ ABANDONED = timedelta(minutes=10)
 """How long after its beginning a change that is not in the log may still come."""
 KEY_LIFETIME = timedelta(hours=24)
 log = structlog.get_logger(__name__)
+
+
+class Logs(Protocol):
+    """Where it is seen what was committed: a Catalog, or the TableLogs alone."""
+
+    def committed(self, name: str, change_id: str) -> Committed | None: ...
 
 
 @dataclass(frozen=True)
@@ -71,21 +76,21 @@ class Change:
         return {CHANGE: self.id, "userName": self.intent.username}
 
 
-def carry_out(engine: Engine, catalog: Catalog, intent: Intent, commit: Callable[[Change], Committed]) -> Change:
+def carry_out(engine: Engine, logs: Logs, intent: Intent, commit: Callable[[Change], Committed]) -> Change:
     """Begin a change and commit it; then `finish` it in the request's transaction.
 
     The same call a second time commits nothing and returns what the first one came to. Raises what `commit` raises;
     then the change is undone, unless the log has it. Raises what `begin` raises.
     """
     if intent.call is not None:
-        _settle_earlier(engine, catalog, intent.call)
+        _settle_earlier(engine, logs, intent.call)
     change = begin(engine, intent)
     if change.committed is not None:
         return change
     try:
         return replace(change, committed=commit(change))
     except BaseException:
-        _settle(engine, catalog, change.id, intent.dataset, is_over=True)
+        _settle(engine, logs, change.id, intent.dataset, is_over=True)
         raise
 
 
@@ -112,23 +117,23 @@ def finish(session: Session, change: Change) -> None:
         _tell(session, intent, committed)
 
 
-def recover(engine: Engine, catalog: Catalog) -> int:
+def recover(engine: Engine, logs: Logs) -> int:
     """End every change whose process ended before it could, each once however many recover. Returns how many it saw."""
     with engine.connect().execution_options(**READ_ONLY) as connection:
         table = DatasetChange.__table__
         begun = connection.execute(select(table).where(table.c.state == BEGUN).order_by(table.c.created_at)).all()
     for row in begun:
         try:
-            _settle(engine, catalog, row.id, row.dataset, is_over=row.created_at < utc_now() - ABANDONED)
+            _settle(engine, logs, row.id, row.dataset, is_over=row.created_at < utc_now() - ABANDONED)
         except Refusal as refusal:
             log.warning("change_not_settled", change=row.id, dataset=row.dataset, reason=refusal.detail)
     return len(begun)
 
 
-def recover_at_start(engine: Engine, catalog: Catalog) -> None:
+def recover_at_start(engine: Engine, logs: Logs) -> None:
     """Recover; a database that is away does not keep a process from starting."""
     try:
-        recover(engine, catalog)
+        recover(engine, logs)
     except SQLAlchemyError as error:
         log.warning("changes_not_recovered", error=type(error).__name__)
 
@@ -170,18 +175,18 @@ def _added(session: Session, intent: Intent) -> Change:
     return change
 
 
-def _settle_earlier(engine: Engine, catalog: Catalog, call: Call) -> None:
+def _settle_earlier(engine: Engine, logs: Logs, call: Call) -> None:
     """Where the same call's process ended before it could finish, find out what came of it."""
     with engine.connect().execution_options(**READ_ONLY) as connection:
         table = DatasetChange.__table__
         row = connection.execute(select(table).where(table.c.call == call.key, table.c.state == BEGUN)).first()
     if row is not None:
-        _settle(engine, catalog, row.id, row.dataset, is_over=row.created_at < utc_now() - ABANDONED)
+        _settle(engine, logs, row.id, row.dataset, is_over=row.created_at < utc_now() - ABANDONED)
 
 
-def _settle(engine: Engine, catalog: Catalog, change_id: str, dataset: str, *, is_over: bool) -> None:
+def _settle(engine: Engine, logs: Logs, change_id: str, dataset: str, *, is_over: bool) -> None:
     """End a change as the table's log says; one that is not there ends only if it `is_over`."""
-    committed = catalog.committed(dataset, change_id)
+    committed = logs.committed(dataset, change_id)
     if committed is None and not is_over:
         return
     with Session(engine) as session:
