@@ -30,6 +30,7 @@ from rest_api.places import Places
 from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
 from rest_api.resources import (
+    analytics,
     articles,
     audit,
     datasets,
@@ -54,7 +55,21 @@ from rest_api.settings import Settings
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "migrations"
-RESOURCES = (auth_resource, articles, datasets, rows, versions, grants, users, groups, events, jobs, audit, health)
+RESOURCES = (
+    auth_resource,
+    articles,
+    datasets,
+    rows,
+    versions,
+    analytics,
+    grants,
+    users,
+    groups,
+    events,
+    jobs,
+    audit,
+    health,
+)
 SQL_DATASETS = {"articles": metadata.tables["articles"]}
 
 

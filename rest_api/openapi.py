@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask
 from flask_smorest import Api
@@ -205,7 +206,15 @@ def _sample(spec: dict[str, Any], path: str, method: str, operation: dict[str, A
     body = _body_example(spec, operation)
     if body is not None:
         parts += ["-H", "'Content-Type: application/json'", "-d", _in_shell(json.dumps(body))]
-    return " ".join([*parts, f"{SAMPLE_HOST}{_path_example(path)}"])
+    needed = _needed_parameters(operation)
+    url = f"{SAMPLE_HOST}{_path_example(path)}"
+    return " ".join([*parts, shlex.quote(f"{url}?{urlencode(needed)}") if needed else url])
+
+
+def _needed_parameters(operation: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The parameters that a URL cannot do without, with their examples."""
+    given = [each for each in operation.get("parameters", []) if each.get("in") == "query" and each.get("required")]
+    return [(each["name"], each["example"]) for each in given]
 
 
 def _in_shell(text: str) -> str:

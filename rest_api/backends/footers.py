@@ -57,6 +57,19 @@ class Footer:
         known = tuple(group for group in found if group is not None)
         return known if len(known) == len(found) else None
 
+    def is_empty(self, column: str) -> bool:
+        """Whether a column is known to have no value in any row, or is not there."""
+        if all(each.name != column for each in self.columns):
+            return True
+        place = self._places.get(column)
+        groups = [] if place is None else [self.metadata.row_group(n) for n in range(self.metadata.num_row_groups)]
+        return place is not None and all(_has_only_nulls(group, place) for group in groups)
+
+
+def _has_only_nulls(group: Any, place: int) -> bool:
+    statistics = group.column(place).statistics
+    return statistics is not None and statistics.has_null_count and statistics.null_count == group.num_rows
+
 
 def _group(group: Any, place: int) -> Group | None:
     statistics = group.column(place).statistics

@@ -16,6 +16,7 @@ from rest_api.backends.engine.sql import SqlEngine, snapshot_of
 from rest_api.backends.folders import DataFolders, ParsedTexts
 from rest_api.backends.footers import Footers
 from rest_api.backends.storage.local import LocalStorage
+from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL
 
@@ -28,7 +29,7 @@ class Lake:
     files: Engine
     sql: Engine
 
-    def engine(self, plan: Plan) -> Engine:
+    def engine(self, plan: Plan | FigurePlan) -> Engine:
         """The engine that runs a plan."""
         return self.sql if plan.snapshot.kind == SQL else self.files
 

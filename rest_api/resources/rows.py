@@ -1,7 +1,7 @@
 """`/data/datasets/{dataset}/rows` and `/query`: pages of a dataset as its caller may see it."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,8 +10,8 @@ from marshmallow import fields
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.errors import Conflict, Invalid
-from rest_api.lake.plans import Plan
-from rest_api.query.conditions import Column, ColumnType, Comparison, Condition, Not, Query, Shape
+from rest_api.lake.plans import Plan, named_in
+from rest_api.query.conditions import Column, ColumnType, Query, Shape
 from rest_api.query.cursors import Binding, Place
 from rest_api.query.grammar import parse_json, parse_url
 from rest_api.query.values import from_json, from_text, wrong
@@ -77,8 +77,7 @@ def list_rows(dataset: str) -> Response:
     asked = Request(
         dataset,
         given.get("cursor"),
-        _version(from_text(VERSION, given["version"])) if "version" in given else None,
-        from_text(AS_OF, given["as_of"]) if "as_of" in given else None,
+        *version_asked(given),
         lambda shape: parse_url(rest, shape),
     )
     return _answer(asked, lambda cursor: next_url_of(pairs, cursor))
@@ -103,6 +102,14 @@ def query_rows(dataset: str) -> Response:
         lambda shape: parse_json(rest, shape),
     )
     return _answer(asked, lambda _: None)
+
+
+def version_asked(given: Mapping[str, str]) -> tuple[int | None, datetime | None]:
+    """The version that a URL asks for, by its number or by a time. Raises Invalid."""
+    return (
+        _version(from_text(VERSION, given["version"])) if "version" in given else None,
+        from_text(AS_OF, given["as_of"]) if "as_of" in given else None,
+    )
 
 
 def _answer(asked: Request, next_url: Callable[[str], str | None]) -> Response:
@@ -152,17 +159,6 @@ def used_columns(plan: Plan) -> list[str]:
     """Every visible column that a plan reads, filters by or orders by, in the view's order."""
     used = {*plan.names, *(part.column for part in plan.query.order), *named_in(plan.query.where)}
     return [name for name in plan.view.shape.names if name in used]
-
-
-def named_in(condition: Condition | None) -> Iterator[str]:
-    """The columns that a condition names."""
-    if isinstance(condition, Comparison):
-        yield condition.column
-    elif isinstance(condition, Not):
-        yield from named_in(condition.condition)
-    elif condition is not None:
-        for member in condition.conditions:
-            yield from named_in(member)
 
 
 def _datasets() -> Datasets:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from rest_api.lake.diffs import Diff, DiffPage
+from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.query.sql import Page
 
@@ -22,6 +23,9 @@ class Engine(Protocol):
 
     def batches(self, plan: Plan) -> Iterator[Any]:
         """All rows in their order, as `pyarrow.RecordBatch` of a bounded number of rows."""
+
+    def figures(self, plan: FigurePlan) -> list[tuple[Any, ...]]:
+        """The groups of a figure in their order: step, where there are steps (microseconds), values, measures."""
 
     def diff(self, diff: Diff) -> DiffPage:
         """What differs between two versions. Raises Conflict `dataset_not_versioned` where there are none."""

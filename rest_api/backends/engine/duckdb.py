@@ -13,6 +13,7 @@ import orjson
 from sqlglot import exp
 
 from rest_api.backends.engine.diffs import diff_sql
+from rest_api.backends.engine.figures import once, replayed, sent_again
 from rest_api.backends.engine.masks import MaskKey
 from rest_api.backends.engine.parquet import relation
 from rest_api.backends.engine.rendering import POSITIONS, Renderer, Sql
@@ -21,6 +22,7 @@ from rest_api.backends.engine.watchdog import Watchdog
 from rest_api.backends.footers import CorruptFile, Footers
 from rest_api.errors import Gone, Overloaded, Timeout
 from rest_api.lake.diffs import CHANGED, CHANGES, Change, Diff, DiffPage, differing
+from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.pruning import Numbered, relevant
 from rest_api.lake.views import ViewColumn
@@ -59,6 +61,15 @@ class DuckDbEngine:
     def distinct(self, plan: Plan, columns: tuple[str, ...]) -> int:
         renderer = self._renderer(plan, self._files(plan))
         return int(self._run(renderer.sql(renderer.distinct(plan, columns)))[0][0])
+
+    def figures(self, plan: FigurePlan) -> Rows:
+        again = frozenset(file.path for file in sent_again(plan, self._footers))
+        within = frozenset(place for place, _ in relevant(plan.snapshot.files, plan.view, plan.condition))
+        numbered = enumerate(plan.snapshot.files)
+        files = [(place, file) for place, file in numbered if place in within or file.path in again]
+        renderer = self._renderer(plan, files)
+        statement = replayed(renderer, plan) if again else once(renderer, plan)
+        return self._run(renderer.sql(statement))
 
     def batches(self, plan: Plan) -> Iterator[Any]:
         renderer = self._renderer(plan, self._files(plan))
@@ -148,7 +159,7 @@ class DuckDbEngine:
     def _files(self, plan: Plan) -> list[Numbered]:
         return relevant(plan.snapshot.files, plan.view, plan.query.where)
 
-    def _renderer(self, plan: Plan, files: Sequence[Numbered]) -> Renderer:
+    def _renderer(self, plan: Plan | FigurePlan, files: Sequence[Numbered]) -> Renderer:
         parameters: dict[str, Any] = {}
         stored = {column.name: column for column in plan.snapshot.columns}
         try:

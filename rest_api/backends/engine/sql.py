@@ -36,6 +36,7 @@ from rest_api.database import READ_ONLY
 from rest_api.errors import Conflict
 from rest_api.lake.columns import LakeColumn
 from rest_api.lake.diffs import Diff, DiffPage
+from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL, Snapshot
 from rest_api.lake.views import Alternative, ViewColumn
@@ -94,6 +95,9 @@ class SqlEngine:
             for rows in found.partitions():
                 columns = zip(*(row[: len(plan.names)] for row in rows), strict=True)
                 yield pa.record_batch([pa.array(column) for column in columns], names=list(plan.names))
+
+    def figures(self, plan: FigurePlan) -> list[tuple[Any, ...]]:
+        raise Conflict(f"No figures are made of sql datasets such as {plan.snapshot.name}", code="unsupported")
 
     def diff(self, diff: Diff) -> DiffPage:
         name = diff.after.snapshot.name
