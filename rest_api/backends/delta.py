@@ -198,8 +198,15 @@ def _require_readable(table: DeltaTable) -> None:
         raise _unsupported(", ".join(beyond))
     if protocol.min_reader_version == 2 and table.metadata().configuration.get("delta.columnMapping.mode"):
         raise _unsupported("columnMapping")
-    if "deletionVectors" in (protocol.reader_features or ()) and pa.table(table.deletion_vectors()).num_rows:
+    if "deletionVectors" in (protocol.reader_features or ()) and _has_deletion_vectors(table):
         raise _unsupported("deletionVectors")
+
+
+def _has_deletion_vectors(table: DeltaTable) -> bool:
+    try:
+        return any(batch.num_rows for batch in pa.RecordBatchReader.from_stream(table.deletion_vectors()))
+    except DeltaError:
+        return True  # one that cannot even be decoded
 
 
 def _unsupported(what: str) -> Conflict:

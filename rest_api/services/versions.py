@@ -6,6 +6,7 @@ from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from rest_api.backends.catalog import Catalog
+from rest_api.backends.delta import Committed
 from rest_api.backends.history import Version
 from rest_api.errors import Forbidden, NotFound
 from rest_api.lake.diffs import Diff, Side
@@ -52,5 +53,8 @@ def restorable(datasets: Datasets, session: Session, reader: Reader, name: str, 
 
 
 def restore(engine: Engine, catalog: Catalog, intent: Intent, wanted: Opened) -> Change:
-    """Make a version the newest one again, once for each call. Raises Gone `version_gone`, Conflict."""
+    """Make a version the newest one again, once for each call; nothing is done where it is. Raises Gone, Conflict."""
+    newest = catalog.snapshot(intent.dataset)
+    if newest is not None and newest.version == wanted.snapshot.version:
+        return Change("", intent, Committed(newest.version or 0, newest.identity))
     return changes.carry_out(engine, catalog, intent, lambda change: catalog.restore(wanted.snapshot, change.metadata))

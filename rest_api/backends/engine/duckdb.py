@@ -77,8 +77,8 @@ class DuckDbEngine:
         cursor = self._connection.cursor()
         try:
             with _refusals(sql):
-                reader: Iterator[Any] = cursor.execute(sql.text, sql.parameters).to_arrow_reader(BATCH_ROWS)  # type: ignore[assignment]
-                yield from reader
+                found = cursor.sql(sql.text, params=dict(sql.parameters))
+                yield from found.to_arrow_reader(BATCH_ROWS)
         finally:
             cursor.interrupt()
             cursor.close()
