@@ -139,7 +139,7 @@ def _headers(method: str, admission: Admission) -> Iterator[dict[str, Any]]:
         yield _header("If-Match", IF_MATCH)
     if method == "get":
         yield _header("If-None-Match", IF_NONE_MATCH)
-    if method == "post":
+    if method == "post" and not admission.only_reads:
         yield _header("Idempotency-Key", IDEMPOTENCY_KEY)
 
 
@@ -174,7 +174,7 @@ def _refusals(operation: dict[str, Any], admission: Admission, path: str, method
         statuses |= {415}
     if "{" in path:
         statuses |= {404}
-    if method == "post" and admission.rule is not Rule.ANYONE:
+    if method == "post" and admission.rule is not Rule.ANYONE and not admission.only_reads:
         statuses |= {409, 422}
     return statuses
 

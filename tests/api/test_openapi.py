@@ -139,6 +139,7 @@ def seeded(app: Flask) -> Flask:
         *(root.put(f"/groups/{GROUP}/members/{name}") for name in MEMBERS),
         root.post("/articles", {"title": "first", "content": ""}),
         root.post("/jobs", {"type": "audit_verification", "arguments": {}}),
+        root.post("/grants", {"principal": GROUP, "dataset": "articles", "privileges": ["read"]}),
     ]
     assert {answer.status_code for answer in answers} == {201, 202, 204}
     return app
