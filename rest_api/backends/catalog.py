@@ -51,6 +51,16 @@ class Catalog:
             raise _not_versioned()
         return found
 
+    def identity(self, name: str) -> str | None:
+        """The identity that the dataset's snapshot would have, without a look at files; None where there is none."""
+        if not is_name(name):
+            return None
+        found = self.sql.get(name) or self._table(name, None)
+        if found is not None:
+            return found.identity
+        entries = self.storage.entries(path_of(name))
+        return f"files:{path_of(name)}" if entries and is_dataset(entries) else None
+
     def names(self, paths: Sequence[str]) -> list[str]:
         """The names of all datasets in these folders and below, in order."""
         found = {name for name in self.sql if any(is_within(path_of(name), path) for path in paths)}

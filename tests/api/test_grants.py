@@ -136,6 +136,16 @@ def test_grants_on_a_dataset_that_vanished_sleep_and_a_new_one_of_its_name_does_
     assert [row["sleeping"] for row in admin.get("/grants").json["data"]] == [True, False]
 
 
+def test_a_dataset_that_cannot_be_read_has_not_vanished(app: Flask, admin: Caller) -> None:
+    for name in ("stores", "visits", "articles", "transactions"):
+        give(admin, "rita", name)
+    for file in (lake_folder(app) / "stores").iterdir():
+        file.write_bytes(b"no Parquet")
+    assert [row["sleeping"] for row in admin.get("/grants").json["data"]] == [False] * 4
+    shutil.rmtree(lake_folder(app) / "stores")
+    assert [row["sleeping"] for row in admin.get("/grants").json["data"]] == [True, False, False, False]
+
+
 def build_lake_again(app: Flask) -> None:
     other = lake_folder(app).parent / "other"
     build_lake(other)
