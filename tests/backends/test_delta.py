@@ -182,7 +182,12 @@ def take(lake: Lake, what: str, number: int) -> None:
 
 def test_a_row_with_the_same_key_is_told_as_changed(lake: Lake) -> None:
     lake.append([{"id": n, "name": f"n{n}"} for n in range(4)])
-    changed = [{"id": 0, "name": "n0"}, {"id": 1, "name": "other"}, {"id": 3, "name": None}, {"id": 4, "name": "new"}]
+    changed: list[dict[str, Any]] = [
+        {"id": 0, "name": "n0"},
+        {"id": 1, "name": "other"},
+        {"id": 3, "name": None},
+        {"id": 4, "name": "new"},
+    ]
     lake.append(changed, mode="overwrite")
     page = lake.differences(0, 1, key=("id",))
     told = [(each.kind, each.row, each.before) for each in page.changes]
@@ -364,7 +369,7 @@ def test_maintenance_changes_no_row_and_keeps_what_is_young(lake: Lake) -> None:
     assert lake.rows(4) == lake.rows(5)
     assert lake.differences(4, 5).changes == []
     view = whole(earlier)
-    assert lake.engine.page(Plan(earlier, view, view.shape and view.everything())).rows
+    assert lake.engine.page(Plan(earlier, view, view.everything())).rows
     assert (lake.folder / "_delta_log" / "_last_checkpoint").exists()
     again = Upkeep(LocalStorage(lake.folder.parent), 24, GIGABYTES_8).maintain(lake.location, lambda: None)
     assert again == {"files_joined": 0, "files_deleted": 0, "version": 5}
