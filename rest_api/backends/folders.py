@@ -1,11 +1,12 @@
 """Folders of data files, not versioned: what lies in them at this moment is the dataset."""
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import reduce
+from urllib.parse import unquote
 
-from rest_api.backends.footers import CorruptFile, Footers
+from rest_api.backends.footers import CorruptFile, Footer, Footers
+from rest_api.backends.parsed import ParsedTexts
 from rest_api.backends.storage import Entry, Storage
 from rest_api.lake.columns import Columns, LakeColumn
 from rest_api.lake.snapshots import FILES, DataFile, Snapshot
@@ -19,9 +20,10 @@ _WHOLE_TYPES = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", 
 
 def is_data_file(entry: Entry) -> bool:
     """Whether a file in a folder makes it a dataset."""
-    name = entry.name.lower().removesuffix(".gz")
-    hidden = entry.name.startswith((".", "_"))
-    return not entry.is_folder and not hidden and name.endswith((PARQUET, *TEXTS))
+    name = entry.name.lower()
+    is_hidden = name.startswith((".", "_"))
+    is_known = name.endswith(PARQUET) or name.removesuffix(".gz").endswith(TEXTS)
+    return is_known and not entry.is_folder and not is_hidden
 
 
 def is_partition(entry: Entry) -> bool:
@@ -46,7 +48,7 @@ class Found:
 class DataFolders:
     """Reads folders of Parquet, CSV and JSON; what is not Parquet is parsed once, in a child, and kept as Parquet."""
 
-    def __init__(self, storage: Storage, footers: Footers, parsed: "ParsedTexts") -> None:
+    def __init__(self, storage: Storage, footers: Footers, parsed: ParsedTexts) -> None:
         self._storage = storage
         self._footers = footers
         self._parsed = parsed
@@ -63,7 +65,7 @@ class DataFolders:
             name=name,
             kind=FILES,
             identity=f"files:{path}",
-            columns=_union([columns for _, columns in read], kinds),
+            columns=_union([footer for _, footer in read], kinds),
             partition_columns=keys,
             files=tuple(file for file, _ in read),
         )
@@ -74,34 +76,17 @@ class DataFolders:
                 yield Found(f"{path}/{entry.name}", entry, partition)
             elif is_partition(entry) and depth:
                 key, _, value = entry.name.partition("=")
-                yield from self._found(f"{path}/{entry.name}", {**partition, key: value}, depth - 1)
+                below = {**partition, _decoded(key): _decoded(value)}
+                yield from self._found(f"{path}/{entry.name}", below, depth - 1)
 
-    def _read(self, found: Found, kinds: Mapping[str, str]) -> tuple[DataFile, Columns]:
+    def _read(self, found: Found, kinds: Mapping[str, str]) -> tuple[DataFile, Footer]:
         place = self._storage.location(found.path)
         if not found.entry.name.lower().endswith(PARQUET):
             place = self._parsed.place(place, found.entry)
         footer = self._footers.of(place)
         _require_distinct(footer.columns, found.path)
         partition = {key: _partition_value(found.partition.get(key), kind) for key, kind in kinds.items()}
-        return DataFile(place, found.entry.size_bytes, footer.rows, partition), footer.columns
-
-
-class ParsedTexts:
-    """CSV and JSON files as Parquet, in a folder that can be deleted at any time: it fills again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def place(self, source: str, entry: Entry) -> str:
-        """Where the Parquet form of a file is. Raises CorruptFile."""
-        named = f"{source}\x00{entry.size_bytes}\x00{entry.changed_at}"
-        target = self._folder / f"{hashlib.blake2b(named.encode(), digest_size=20).hexdigest()}{PARQUET}"
-        if not target.exists():
-            self._parse(Path(source), target)
-        return str(target)
-
-    def _parse(self, source: Path, target: Path) -> None:
-        raise CorruptFile(str(source), "files of text are not read yet")
+        return DataFile(place, found.entry.size_bytes, footer.rows, partition), footer
 
 
 def _require_distinct(columns: Columns, path: str) -> None:
@@ -113,13 +98,20 @@ def _require_distinct(columns: Columns, path: str) -> None:
         raise CorruptFile(path, f"a column cannot be named {reserved.pop()}")
 
 
-def _union(schemas: list[Columns], partition: Mapping[str, str]) -> Columns:
-    stored: dict[str, str] = {}
-    for column in (each for columns in schemas for each in columns if each.name not in partition):
-        known = stored.setdefault(column.name, column.stored)
-        if known != column.stored:
-            stored[column.name] = _common(known, column.stored)
+def _union(footers: Sequence[Footer], partition: Mapping[str, str]) -> Columns:
+    """The columns of all files; a file in which a column has no value has no say in its type."""
+    names = dict.fromkeys(column.name for footer in footers for column in footer.columns)
+    stored = {name: _stored(name, footers) for name in names if name not in partition}
     return tuple(LakeColumn(name, kind) for name, kind in {**stored, **partition}.items())
+
+
+def _stored(name: str, footers: Sequence[Footer]) -> str:
+    named = dict.fromkeys(column.stored for footer in footers for column in footer.columns if column.name == name)
+    if len(named) == 1:
+        return next(iter(named))
+    having = [each for each in footers if not each.is_empty(name)] or footers
+    found = dict.fromkeys(column.stored for footer in having for column in footer.columns if column.name == name)
+    return reduce(_common, found)
 
 
 def _common(one: str, other: str) -> str:
@@ -130,6 +122,12 @@ def _common(one: str, other: str) -> str:
     if kinds <= {ColumnType.INTEGER, ColumnType.NUMBER}:
         return "double"
     return "timestamp[us, tz=UTC]" if kinds == {ColumnType.TIMESTAMP} else "string"
+
+
+def _decoded(text: str) -> str:
+    """A part of a folder's name without the escapes that Hive and Spark write."""
+    decoded = unquote(text, errors="replace")
+    return text if "\x00" in decoded else decoded
 
 
 def _partition_type(texts: list[str | None]) -> str:

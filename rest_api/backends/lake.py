@@ -13,8 +13,10 @@ from rest_api.backends.engine import Engine
 from rest_api.backends.engine.duckdb import DuckDbEngine
 from rest_api.backends.engine.masks import MaskKey
 from rest_api.backends.engine.sql import SqlEngine, snapshot_of
-from rest_api.backends.folders import DataFolders, ParsedTexts
+from rest_api.backends.folders import DataFolders
 from rest_api.backends.footers import Footers
+from rest_api.backends.parsed import ParsedTexts
+from rest_api.backends.parsing import Parser
 from rest_api.backends.storage.local import LocalStorage
 from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
@@ -45,7 +47,9 @@ class Folders:
 def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, seconds: float) -> Lake:
     """The lake in a folder and the tables of a database; `secret` keys the hash mask."""
     storage, footers = LocalStorage(places.root), Footers()
-    folders = DataFolders(storage, footers, ParsedTexts(places.parsed))
+    parsed = ParsedTexts(places.parsed, Parser())
+    parsed.sweep()
+    folders = DataFolders(storage, footers, parsed)
     return Lake(
         Catalog(storage, DeltaTables(), folders, {name: snapshot_of(table) for name, table in tables.items()}),
         DuckDbEngine([places.root, places.parsed], MaskKey.of(secret), footers, seconds),

@@ -19,8 +19,9 @@ from rest_api.backends.engine.parquet import relation
 from rest_api.backends.engine.rendering import POSITIONS, Renderer, Sql
 from rest_api.backends.engine.values import converted
 from rest_api.backends.engine.watchdog import Watchdog
-from rest_api.backends.footers import CorruptFile, Footers
+from rest_api.backends.footers import CorruptFile, Footer, Footers
 from rest_api.errors import Gone, Overloaded, Timeout
+from rest_api.lake.columns import LakeColumn
 from rest_api.lake.diffs import CHANGED, CHANGES, Change, Diff, DiffPage, differing
 from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
@@ -136,8 +137,9 @@ class DuckDbEngine:
         start = plan.query.position[0] if plan.query.position else None
         if column is None or not column.is_plain or plan.query.page or (plan.query.position and start is None):
             return iter(())
-        groups = [self._footers.of(file.path).groups(part.column) for _, file in files]
-        if any(each is None for each in groups):
+        footers = [self._footers.of(file.path) for _, file in files]
+        groups = [footer.groups(part.column) for footer in footers]
+        if any(each is None for each in groups) or not _are_alike(column.stored, footers):
             return iter(())
         known = [group for each in groups for group in each or ()]
         return bounds(known, converted(start, column.stored.stored), descending=part.descending)
@@ -179,6 +181,12 @@ class DuckDbEngine:
         if cursor is None:
             cursor = self._local.cursor = self._connection.cursor()
         return cursor
+
+
+def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
+    """Whether a column's values are ordered in each file as they are in all of them."""
+    found = {each.stored for footer in footers for each in footer.columns if each.name == column.name}
+    return len(found) == 1 or column.type in (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
 def _locked_down(folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:

@@ -2,14 +2,18 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import reduce
+from itertools import groupby
 from typing import Any
 
 from sqlglot import exp
 
+from rest_api.backends.engine.masks import clear, spoken
 from rest_api.backends.engine.rendering import POSITIONS, Relation
 from rest_api.backends.footers import Footer, Footers
-from rest_api.lake.columns import LakeColumn
+from rest_api.lake.columns import Columns, LakeColumn
 from rest_api.lake.snapshots import DataFile, Snapshot
+from rest_api.query.conditions import ColumnType
 
 Expression = exp.Expr
 _SQL_TYPES = {
@@ -45,20 +49,65 @@ def relation(snapshot: Snapshot, files: Sequence[DataFile], footers: Footers, pa
     """The files as a table; `parameters` takes the values it needs. Raises CorruptFile, FileNotFoundError."""
     read = [footers.of(file.path) for file in files]
     return Relation(
-        _table(files, read, parameters),
+        _table(snapshot, files, read, parameters),
         {column.name: _stored(column, snapshot, files, read, parameters) for column in snapshot.columns},
     )
 
 
-def _table(files: Sequence[DataFile], read: Sequence[Footer], parameters: dict[str, Any]) -> Expression:
+def _table(
+    snapshot: Snapshot, files: Sequence[DataFile], read: Sequence[Footer], parameters: dict[str, Any]
+) -> Expression:
     if not files:
         nothing = [exp.alias_(exp.cast(exp.Literal.number(0), "BIGINT"), name) for name in POSITIONS.values()]
         return exp.select(*nothing).where(exp.false()).subquery("lakeport_nothing")
-    parameters["files"] = [_literally(file.path) for file in files]
+    mixed = [column for column in snapshot.columns if _is_mixed(column, read)]
+    if mixed:
+        return _run_by_run(mixed, files, read, parameters)
+    return _files(files, parameters, by_name=any(footer.columns != read[0].columns for footer in read))
+
+
+def _files(files: Sequence[DataFile], parameters: dict[str, Any], *, by_name: bool) -> Expression:
+    name = f"files{len(parameters)}" if "files" in parameters else "files"
+    parameters[name] = [_literally(file.path) for file in files]
     options = [_option("hive_partitioning", is_on=False)]
-    if any(footer.columns != read[0].columns for footer in read):
+    if by_name:
         options.append(_option("union_by_name", is_on=True))
-    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[exp.Placeholder(this="files"), *options]))
+    return exp.Table(this=exp.Anonymous(this="read_parquet", expressions=[exp.Placeholder(this=name), *options]))
+
+
+def _is_mixed(column: LakeColumn, read: Sequence[Footer]) -> bool:
+    """Whether a column is text because its files have values of several kinds."""
+    found = {LakeColumn("", each.stored).type for footer in read for each in footer.columns if each.name == column.name}
+    return column.type is ColumnType.TEXT and len(found) > 1
+
+
+def _run_by_run(
+    mixed: Sequence[LakeColumn], files: Sequence[DataFile], read: Sequence[Footer], parameters: dict[str, Any]
+) -> Expression:
+    """Files whose columns are alike together, each mixed column as the text that a caller would see of it."""
+    statements: list[Expression] = []
+    first = 0
+    for columns, run in groupby(read, key=lambda footer: footer.columns):
+        end = first + len(list(run))
+        table = _files(files[first:end], parameters, by_name=False)
+        statements.append(_run(mixed, columns, first).from_(table))
+        first = end
+    union = reduce(lambda one, other: exp.Union(this=one, expression=other, distinct=False, by_name=True), statements)
+    return exp.Subquery(this=union, alias=exp.TableAlias(this=exp.to_identifier("lakeport_runs")))
+
+
+def _run(mixed: Sequence[LakeColumn], columns: Columns, first: int) -> exp.Select:
+    """All columns of some files, of which the first is number `first` of all that are read."""
+    names = {column.name for column in mixed}
+    texts = [exp.alias_(_text_of(each), each.name, quoted=True) for each in columns if each.name in names]
+    index, row = POSITIONS.values()
+    place = exp.alias_(exp.Add(this=exp.column(index), expression=exp.Literal.number(first)), index)
+    return exp.select(exp.Star(replace=texts) if texts else exp.Star(), place, exp.column(row))
+
+
+def _text_of(column: LakeColumn) -> Expression:
+    value = exp.Column(this=exp.Identifier(this=column.name, quoted=True))
+    return exp.cast(spoken(clear(value, column.stored), column.stored), "VARCHAR", dialect="duckdb")
 
 
 def _option(name: str, *, is_on: bool) -> Expression:

@@ -1,8 +1,14 @@
 """The Storage port: where the lake's files lie."""
 
+import errno
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from rest_api.errors import Unavailable
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -32,3 +38,19 @@ class Storage(Protocol):
 
     def ping(self) -> None:
         """Raises Unavailable where the storage does not answer."""
+
+
+@contextmanager
+def refusing_full_disks() -> Iterator[None]:
+    """Raises Unavailable where there is no room for what is written within."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise no_room() from error
+
+
+def no_room() -> Unavailable:
+    """The refusal of what there is no room for."""
+    return Unavailable("The lake's storage is full", retry_after_seconds=60)
