@@ -64,7 +64,7 @@ PATHS: dict[str, tuple[str, Any]] = {
     "article_id": ("number of the article", 1),
     "username": ("name of the user", "ada"),
     "name": ("name of the group", "analysts"),
-    "dataset": ("name of the dataset", "articles"),
+    "dataset": ("name of the dataset", "transactions"),
     "grant_id": ("number of the grant", 1),
     "job_id": ("number of the job", 1),
 }

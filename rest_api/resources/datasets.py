@@ -62,7 +62,7 @@ class DescriptionSchema(WireSchema):
     """What a manager says of a dataset; what is left out is emptied."""
 
     description = fields.String(
-        load_default="", validate=validate.Length(max=10_000), metadata={"example": "What people wrote"}
+        load_default="", validate=validate.Length(max=10_000), metadata={"example": "What people bought"}
     )
     owner = fields.String(
         load_default=None, allow_none=True, validate=TAG, metadata={"description": "who answers for it"}
@@ -77,7 +77,7 @@ class DescriptionSchema(WireSchema):
         fields.String(validate=NAME),
         load_default=[],
         validate=validate.Length(max=10),
-        metadata={"description": "columns that together are unique and never null", "example": ["id"]},
+        metadata={"description": "columns that together are unique and never null", "example": ["transaction_id"]},
     )
     time_column = fields.String(
         load_default=None, allow_none=True, validate=NAME, metadata={"description": "when a row happened"}

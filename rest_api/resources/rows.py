@@ -40,11 +40,13 @@ class PageSchema(WireSchema):
 class QuerySchema(WireSchema):
     """A query in JSON."""
 
-    select = fields.List(fields.String(), metadata={"description": "columns of the answer", "example": ["id", "title"]})
-    where = fields.Dict(metadata={"description": "conditions on columns", "example": {"id": {"gt": 0}}})
+    select = fields.List(
+        fields.String(), metadata={"description": "columns of the answer", "example": ["transaction_id", "amount"]}
+    )
+    where = fields.Dict(metadata={"description": "conditions on columns", "example": {"amount": {"gt": 100}}})
     order = fields.List(
         fields.Dict(),
-        metadata={"description": "columns to order by", "example": [{"column": "id", "direction": "desc"}]},
+        metadata={"description": "columns to order by", "example": [{"column": "timestamp", "direction": "desc"}]},
     )
     limit = fields.Integer(metadata={"description": "rows of a page, from 1 to 10", "example": 10})
     limit_per = fields.String(metadata={"description": "a column: `limit` then holds for each of its values"})

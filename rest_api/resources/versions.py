@@ -50,7 +50,11 @@ class VersionSchema(WireSchema):
 class ChangeSchema(WireSchema):
     """A row that differs between two versions."""
 
-    change = fields.String(required=True, validate=validate.OneOf(("added", "removed", "changed")))
+    change = fields.String(
+        required=True,
+        validate=validate.OneOf(("added", "removed", "changed")),
+        metadata={"description": "what became of it from `from` to `to`"},
+    )
     row = fields.Dict(required=True, metadata={"description": "the row; of a changed one as it is in `to`"})
     before = fields.Dict(required=True, allow_none=True, metadata={"description": "a changed row as it is in `from`"})
 
@@ -58,18 +62,20 @@ class ChangeSchema(WireSchema):
 class CountsSchema(WireSchema):
     """How many rows differ, on all pages."""
 
-    added = fields.Integer(required=True)
-    removed = fields.Integer(required=True)
-    changed = fields.Integer(required=True)
+    added = fields.Integer(required=True, metadata={"example": 2})
+    removed = fields.Integer(required=True, metadata={"example": 1})
+    changed = fields.Integer(required=True, metadata={"example": 0})
 
 
 class DiffSchema(WireSchema):
     """A page of differences."""
 
-    data = fields.List(fields.Nested(ChangeSchema), required=True)
+    data = fields.List(
+        fields.Nested(ChangeSchema), required=True, metadata={"description": "the differences of this page"}
+    )
     next = fields.String(required=True, allow_none=True, metadata={"description": "cursor of the next page"})
     next_url = fields.String(required=True, allow_none=True, metadata={"description": "address of the next page"})
-    counts = fields.Nested(CountsSchema, required=True)
+    counts = fields.Nested(CountsSchema, required=True, metadata={"description": "differences on all pages"})
 
 
 class RestoreSchema(WireSchema):
