@@ -296,6 +296,7 @@ def test_who_does_not_see_what_was_replayed_counts_the_rows_he_sees(app: Flask, 
         ({"transaction_id": "last4"}, False),
         ({"replay_id": "null"}, False),
         ({"original_timestamp": "year"}, False),
+        ({"original_timestamp": "null"}, False),
     ],
 )
 def test_a_mask_that_tells_transactions_apart_lets_them_count_once(

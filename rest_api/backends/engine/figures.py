@@ -24,7 +24,7 @@ from rest_api.lake.snapshots import DataFile
 from rest_api.query.conditions import Order
 
 Expression = exp.Expr
-AGAIN, ONCE, AT, VIEW = "lakeport_again", "lakeport_once", "lakeport_at", "lakeport_view"
+AGAIN, AT, VIEW = "lakeport_again", "lakeport_at", "lakeport_view"
 MICROSECONDS = 1_000_000
 _FUNCTIONS = {SUM: exp.Sum, GREATEST: exp.Max}
 _UTC = "timestamp[us, tz=UTC]"
@@ -64,14 +64,13 @@ def replayed(renderer: Renderer, plan: FigurePlan) -> exp.Select:
 
 
 def _sent_once(renderer: Renderer, plan: FigurePlan) -> exp.Select:
-    same = _quoted(TRANSACTION, AGAIN).eq(_quoted(TRANSACTION, VIEW))
-    later = exp.select("1").from_(_quoted(AGAIN).this, copy=False).where(same, copy=False)
+    is_same = _quoted(TRANSACTION, AGAIN).eq(_quoted(TRANSACTION, VIEW))
     return (
         exp.select(*_needed(plan), exp.alias_(_in_utc(_quoted(TIME)), AT), copy=False)
         .from_(renderer.seen(), copy=False)
+        .join(_quoted(AGAIN).this, on=is_same, join_type="anti", copy=False)
         .where(exp.Not(this=_is_sent_again()), copy=False)
         .where(renderer.on_seen(plan.window.on(TIME)), copy=False)
-        .where(exp.Not(this=exp.Exists(this=later)), copy=False)
     )
 
 
