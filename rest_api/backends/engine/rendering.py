@@ -83,13 +83,13 @@ class Renderer:
         return statement.order_by(*map(_ordered, plan.query.order), copy=False)
 
     def count(self, plan: Plan) -> exp.Select:
-        """The number of rows."""
-        return self._filtered(plan, exp.select(exp.Count(this=exp.Star())).from_(self.seen(), copy=False))
+        """The number of rows on all pages."""
+        return self._wanted(plan, exp.select(exp.Count(this=exp.Star())).from_(self.seen(), copy=False))
 
     def distinct(self, plan: Plan, columns: Sequence[str]) -> exp.Select:
         """The number of different values that some columns have together."""
         chosen = exp.select(*map(_column, columns), copy=False).from_(self.seen(), copy=False).distinct(copy=False)
-        values = self._filtered(plan, chosen).subquery("lakeport_values")
+        values = self._wanted(plan, chosen).subquery("lakeport_values")
         return exp.select(exp.Count(this=exp.Star())).from_(values, copy=False)
 
     def seen(self) -> exp.Subquery:
@@ -151,13 +151,15 @@ class Renderer:
         names = dict.fromkeys((*plan.names, *(part.column for part in plan.query.order if besides), *besides))
         return exp.select(*map(_column, names), copy=False).from_(self.seen(), copy=False)
 
+    def _wanted(self, plan: Plan, statement: exp.Select) -> exp.Select:
+        where = plan.query.where
+        return statement if where is None else statement.where(self.on_seen(where), copy=False)
+
     def _filtered(self, plan: Plan, statement: exp.Select) -> exp.Select:
-        query = plan.query
-        if query.where is not None:
-            statement = statement.where(self.on_seen(query.where), copy=False)
-        if query.position is not None and not plan.is_in_natural_order:
-            statement = statement.where(self.after(query.order, query.position), copy=False)
-        return statement
+        query, statement = plan.query, self._wanted(plan, statement)
+        if query.position is None or plan.is_in_natural_order:
+            return statement
+        return statement.where(self.after(query.order, query.position), copy=False)
 
     def _compared(self, comparison: Comparison, column: Expression, stored: str) -> Expression:
         op, value = comparison.op, comparison.value
@@ -182,11 +184,13 @@ class Renderer:
         return case
 
     def _value(self, column: ViewColumn, way: Alternative, *, as_text: bool) -> Expression:
+        if way.mask == "null" and len(column.alternatives) > 1:
+            return exp.null()
         stored = column.stored.stored
         value = clear(self.relation.columns[column.name], stored)
         if way.mask is not None:
             value = masked(value, stored, way.mask, self.mask_key, self.bound)
-        return spoken(value, _type_under(column, way)) if as_text and way.mask != "null" else value
+        return spoken(value, _type_under(column, way)) if as_text else value
 
 
 def rendered(condition: Condition, compared: Callable[[Comparison], Expression]) -> Expression:

@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Engine,
+    Float,
     Integer,
     LargeBinary,
     Numeric,
@@ -50,6 +51,7 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnType, str], ...] = (
     (Boolean, ColumnType.BOOLEAN, "bool"),
     (Integer, ColumnType.INTEGER, "int64"),
     (Numeric, ColumnType.NUMBER, "double"),
+    (Float, ColumnType.NUMBER, "double"),
     (DateTime, ColumnType.TIMESTAMP, "timestamp[us, tz=UTC]"),
     (UtcDateTime, ColumnType.TIMESTAMP, "timestamp[us, tz=UTC]"),
 )
@@ -135,14 +137,27 @@ class SqlEngine:
     def _masked(self, stored: Any, way: Alternative, column: ViewColumn) -> Any:
         if way.mask is None:
             is_same = column.type is _kind(stored)[0]
-            return stored if is_same else _text(stored)
+            return stored if is_same else self._text(stored)
         if way.mask == "null":
-            return type_coerce(null(), stored.type)
+            return cast(null(), String if column.type is ColumnType.TEXT else stored.type)
         if way.mask == "year":
             year = cast(extract("year", stored), Integer)
             return year if column.type is ColumnType.INTEGER else cast(year, String)
-        text = _text(stored)
+        text = self._text(stored)
         return self._hashed(text) if way.mask == "hash" else _last4(text)
+
+    def _text(self, stored: Any) -> ColumnElement[str]:
+        """A value as text, as every engine writes it: times in RFC 3339 to the microsecond."""
+        kind = _kind(stored)[0]
+        if kind is ColumnType.TEXT:
+            return type_coerce(stored, String)
+        if kind is ColumnType.BOOLEAN:
+            return case((stored.is_(True), "true"), (stored.is_(False), "false"))
+        if kind is not ColumnType.TIMESTAMP:
+            return cast(stored, String)
+        if self._engine.dialect.name == "sqlite":
+            return func.replace(type_coerce(stored, String), " ", "T", type_=String).op("||")(literal("Z"))
+        return func.to_char(func.timezone("UTC", stored), 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"', type_=String)
 
     def _hashed(self, text: ColumnElement[str]) -> ColumnElement[str]:
         if self._engine.dialect.name == "sqlite":
@@ -169,10 +184,6 @@ def _kind(column: Any) -> tuple[ColumnType, str]:
 def _hidden(name: str) -> str:
     """A name that no caller can say."""
     return f"\x00{name}"
-
-
-def _text(stored: Any) -> ColumnElement[str]:
-    return stored if _kind(stored)[0] is ColumnType.TEXT else cast(stored, String)
 
 
 def _last4(text: ColumnElement[str]) -> ColumnElement[str]:
