@@ -139,7 +139,7 @@ class SqlEngine:
             is_same = column.type is _kind(stored)[0]
             return stored if is_same else self._text(stored)
         if way.mask == "null":
-            return cast(null(), String if column.type is ColumnType.TEXT else stored.type)
+            return null() if len(column.alternatives) > 1 else cast(null(), stored.type)
         if way.mask == "year":
             year = cast(extract("year", stored), Integer)
             return year if column.type is ColumnType.INTEGER else cast(year, String)
