@@ -181,15 +181,15 @@ class Door:
         session = self.db.session
         admission = auth.route_admission()
         if admission is not None and not admission.is_recorded:
-            return session.rollback()
+            return session.remove()
         if self._is_anonymous_refusal(response):
             self.metrics.unauthenticated.inc()
-            return session.rollback()
+            return session.remove()
         entry = self.entry(response.status_code)
         if self._keeps_changes(response):
             idempotency.keep(session, response)
             return self.chain.commit(session(), entry)
-        session.rollback()
+        session.remove()
         return self.chain.record(self.engine, entry)
 
     def _is_anonymous_refusal(self, response: Response) -> bool:
