@@ -134,7 +134,7 @@ def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> st
     """The HMAC-SHA256 of an entry (or a stored record) in its place: hexadecimal, 64 characters."""
     content = [chain, sequence, previous, *(getattr(entry, name) for name in FIELDS)]
     written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
-    return hmac.new(key, b"entry\x00" + written, hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"entry\x00" + written, "sha256").hex()
 
 
 def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> Body:
