@@ -59,14 +59,17 @@ def driver_connection(engine: Engine) -> Iterator[DBAPIConnection]:
     Raises the errors of SQLAlchemy in the place of the driver's; a connection that failed is not used again.
     """
     driver_error = engine.dialect.loaded_dbapi.Error
-    connection = engine.raw_connection()
+    connection = None
     try:
+        connection = engine.raw_connection()
         yield cast(DBAPIConnection, connection)
     except driver_error as error:
-        connection.invalidate(error)
+        if connection is not None:
+            connection.invalidate(error)
         raise DBAPIError.instance(None, None, error, driver_error, dialect=engine.dialect) from error
     finally:
-        connection.close()
+        if connection is not None:
+            connection.close()
 
 
 def _as_it_is(value: Any) -> Any:

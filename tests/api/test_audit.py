@@ -192,8 +192,18 @@ def test_a_connection_cut_under_the_record_costs_one_answer(
     assert editor.get("/articles").json["data"] == []
 
 
-def cut_connections(url: str) -> None:
-    """Cut every connection to a PostgreSQL database."""
-    others = "datname = current_database() and pid <> pg_backend_pid()"
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_connections_gives_503(reader: Caller, database_url: str) -> None:
+    server, _, name = database_url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"alter database {name} with allow_connections false".encode())
+    cut_connections(f"{server}/postgres", name)
+    answer = reader.get("/articles")
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+
+
+def cut_connections(url: str, name: str | None = None) -> None:
+    """Cut every connection to a PostgreSQL database: that of the URL, or another one of its server."""
+    others = "datname = coalesce(%s, current_database()) and pid <> pg_backend_pid()"
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}".encode())
+        connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}".encode(), [name])
