@@ -1,15 +1,24 @@
-"""`python -m benchmarks [governance|graphql|batch …]`: measures and prints Markdown; all of them without a name."""
+"""`python -m benchmarks [governance|graphql|batch|lake …]`: measures, prints Markdown; all of them without a name."""
 
 import argparse
 import platform
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from benchmarks import batch, governance, graphql
+from benchmarks.lake import comparison
+from benchmarks.report import Report
 
-BENCHMARKS = {"governance": governance.run, "graphql": graphql.run, "batch": batch.run}
+BENCHMARKS: dict[str, Callable[[Path], Report]] = {
+    "governance": governance.run,
+    "graphql": graphql.run,
+    "batch": batch.run,
+    "lake": comparison.run,
+}
 
 
 def main() -> int:
@@ -17,15 +26,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--folder", type=Path, help="where the databases lie: on the disk to measure")
+    parser.add_argument("--rows", type=int, default=comparison.ROWS, help="rows of the lake; fewer for a quick look")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}")
+    benchmarks = BENCHMARKS | {"lake": partial(comparison.run, row_count=given.rows)}
     is_met = True
     for name in given.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="lakeport-", dir=given.folder) as folder:
-            report = BENCHMARKS[name](Path(folder))
+            report = benchmarks[name](Path(folder))
         print(f"\n{report.text()}", flush=True)
         is_met = is_met and all(finding.is_met for finding in report.findings)
     return 0 if is_met else 1

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from rest_api import auth, database, problems
 from rest_api.auth import TokenBook
+from rest_api.backends.lake import Folders, Lake, open_lake
 from rest_api.bodies import BodyReader
 from rest_api.door import Door
 from rest_api.limits import Queue, RateLimit
@@ -28,17 +29,48 @@ from rest_api.openapi import describe
 from rest_api.places import Places
 from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
-from rest_api.resources import articles, audit, documentation, events, groups, health, jobs, users
+from rest_api.resources import (
+    analytics,
+    articles,
+    audit,
+    datasets,
+    documentation,
+    events,
+    grants,
+    groups,
+    health,
+    jobs,
+    rows,
+    users,
+    versions,
+)
 from rest_api.resources import auth as auth_resource
 from rest_api.resources.wire import IdConverter
+from rest_api.services import changes
 from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
+from rest_api.services.datasets import Datasets
 from rest_api.services.logins import LoginGate
 from rest_api.settings import Settings
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "migrations"
-RESOURCES = (auth_resource, articles, users, groups, events, jobs, audit, health)
+RESOURCES = (
+    auth_resource,
+    articles,
+    datasets,
+    rows,
+    versions,
+    analytics,
+    grants,
+    users,
+    groups,
+    events,
+    jobs,
+    audit,
+    health,
+)
+SQL_DATASETS = {"articles": metadata.tables["articles"]}
 
 
 @dataclass(frozen=True)
@@ -51,6 +83,8 @@ class Lakeport:
     login_gate: LoginGate
     exporter: PrometheusMetrics
     door: Door
+    lake: Lake
+    datasets: Datasets
     description: Callable[[], dict[str, Any]]
 
 
@@ -77,7 +111,10 @@ def create_app_from_environment() -> TrustedProxies:
     """The WSGI application that the server runs. Raises SettingsError."""
     settings = Settings.load(os.environ, Path(".env"))
     configure_logging(settings.log_level)
-    return TrustedProxies(create_app(settings), settings.trusted_proxies)
+    app = create_app(settings)
+    lakeport: Lakeport = app.extensions["lakeport"]
+    changes.recover_at_start(lakeport.door.engine, lakeport.lake.catalog)
+    return TrustedProxies(app, settings.trusted_proxies)
 
 
 def create_app(settings: Settings) -> Flask:
@@ -99,8 +136,11 @@ def create_app(settings: Settings) -> Flask:
         bodies=BodyReader(settings.sending_clients),
         metrics=RequestMetrics.on(registry),
     )
+    lake = _open_lake(settings, engine)
     app.extensions["lakeport"] = Lakeport(
         settings=settings,
+        lake=lake,
+        datasets=Datasets(lake.catalog),
         tokens=auth.configure_tokens(app, settings, engine),
         cursors=CursorSealer(settings.cursor_key.encode()),
         login_gate=_login_gate(settings, engine),
@@ -133,6 +173,12 @@ def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(documentation.blueprint)
     return app, db, api
+
+
+def _open_lake(settings: Settings, engine: Engine) -> Lake:
+    tables = {name: SQL_DATASETS[name] for name in settings.lake_sql_tables}
+    folders = Folders(settings.lake_dir, settings.parsed_dir)
+    return open_lake(folders, engine, tables, settings.mask_key.encode(), settings.query_seconds)
 
 
 def _login_gate(settings: Settings, engine: Engine) -> LoginGate:

@@ -29,6 +29,7 @@ ALGORITHM = "HS256"
 REQUIRED_CLAIMS = ("iss", "aud", "exp", "nbf", "iat", "jti", "sub", "fam", "type")
 MAX_TOKEN_CHARACTERS = 4_096
 REMEMBERED_TOKENS = 4_096
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Rule(Enum):
@@ -52,13 +53,24 @@ class Admission:
     refuses: tuple[int, ...] = ()
     body_limit: str = "json_bytes"
     is_recorded: bool = True
+    only_reads: bool = False
+    commits_apart: bool = False
 
 
 def allow(
-    rule: Rule, *, refuses: tuple[int, ...] = (), body_limit: str = "json_bytes", is_recorded: bool = True
+    rule: Rule,
+    *,
+    refuses: tuple[int, ...] = (),
+    body_limit: str = "json_bytes",
+    is_recorded: bool = True,
+    only_reads: bool = False,
+    commits_apart: bool = False,
 ) -> Callable[[Route], Route]:
-    """Declare whom a route admits; the decorator next to the function, below flask-smorest's."""
-    admission = Admission(rule, refuses, body_limit, is_recorded)
+    """Declare whom a route admits; the decorator next to the function, below flask-smorest's.
+
+    `only_reads` marks a POST that changes nothing, `commits_apart` one that commits in the lake: see ADR 10.
+    """
+    admission = Admission(rule, refuses, body_limit, is_recorded, only_reads, commits_apart)
 
     def mark(route: Route) -> Route:
         route.admission = admission  # type: ignore[attr-defined]
@@ -233,6 +245,18 @@ def route_admission() -> Admission | None:
     view: Any = current_app.view_functions[request.endpoint]
     admission: Admission = view.admission
     return admission
+
+
+def changes_nothing() -> bool:
+    """Whether the running request only reads, by its method or by what its route says."""
+    admission = route_admission()
+    return request.method in SAFE_METHODS or (admission is not None and admission.only_reads)
+
+
+def commits_apart() -> bool:
+    """Whether the running request commits in the lake, and so must hold no lock of the database meanwhile."""
+    admission = route_admission()
+    return admission is not None and admission.commits_apart
 
 
 def require_admissions(app: Flask) -> None:

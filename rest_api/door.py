@@ -28,7 +28,6 @@ from rest_api.errors import Invalid, Refusal, TooLarge
 from rest_api.limits import Queue, RateLimit
 from rest_api.observability import RequestMetrics
 from rest_api.places import Places
-from rest_api.request import SAFE_METHODS
 from rest_api.services.audit import AuditChain, AuditEntry, printable, redact, redact_query
 from rest_api.settings import Settings
 
@@ -209,7 +208,7 @@ class Door:
     def _keeps_changes(self, response: Response) -> bool:
         if g.refusal is not None:
             return bool(g.refusal.keeps_changes)
-        return request.method not in SAFE_METHODS and response.status_code < 400
+        return not auth.changes_nothing() and response.status_code < 400
 
     def _answer_conditionally(self, response: Response) -> Response:
         """Give a successful read an ETag over its body, and 304 to who has it already (RFC 9110 section 13)."""

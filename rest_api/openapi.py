@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 from flask import Flask
 from flask_smorest import Api
@@ -49,6 +50,7 @@ REASONS = {
     415: "The body is of another media type than this call takes",
     422: "The Idempotency-Key came with another body before",
     429: "Too many calls; wait as Retry-After says",
+    504: "The query took too long; ask for less",
     503: "Overloaded, or a back end is away; wait as Retry-After says",
 }
 IF_MATCH = {"type": "string", "description": "the ETag that the resource is believed to have; 412 when stale"}
@@ -62,11 +64,13 @@ PATHS: dict[str, tuple[str, Any]] = {
     "article_id": ("number of the article", 1),
     "username": ("name of the user", "ada"),
     "name": ("name of the group", "analysts"),
+    "dataset": ("name of the dataset", "articles"),
+    "grant_id": ("number of the grant", 1),
     "job_id": ("number of the job", 1),
 }
 SAMPLE_HOST = "http://127.0.0.1:5000"
 SHELL_VARIABLE = re.compile(r"\$[A-Z]+")
-ABOUT = """Articles, users, groups, events, jobs and the audit trail of a Lakeport.
+ABOUT = """Datasets, articles, users, groups, grants, events, jobs and the audit trail of a Lakeport.
 
 Log in with `POST /auth/token` and send the access token as `Authorization: Bearer …`. In the samples, `$TOKEN` is
 such a token and `$PASSWORD` the caller's password. Errors are problem documents (RFC 9457) with a `code`.
@@ -202,7 +206,15 @@ def _sample(spec: dict[str, Any], path: str, method: str, operation: dict[str, A
     body = _body_example(spec, operation)
     if body is not None:
         parts += ["-H", "'Content-Type: application/json'", "-d", _in_shell(json.dumps(body))]
-    return " ".join([*parts, f"{SAMPLE_HOST}{_path_example(path)}"])
+    needed = _needed_parameters(operation)
+    url = f"{SAMPLE_HOST}{_path_example(path)}"
+    return " ".join([*parts, shlex.quote(f"{url}?{urlencode(needed)}") if needed else url])
+
+
+def _needed_parameters(operation: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The parameters that a URL cannot do without, with their examples."""
+    given = [each for each in operation.get("parameters", []) if each.get("in") == "query" and each.get("required")]
+    return [(each["name"], each["example"]) for each in given]
 
 
 def _in_shell(text: str) -> str:

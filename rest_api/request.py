@@ -1,21 +1,37 @@
-"""What belongs to the running request: its database session, and what the audit shall know of it."""
+"""What belongs to the running request: its database session, its reader, and what the audit shall know of it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from flask import current_app, g, request
+from flask import current_app, g
 from sqlalchemy.orm import Session
 
+from rest_api.auth import Rule, changes_nothing, current_principal
 from rest_api.database import READ_ONLY
-
-SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+from rest_api.services.rights import Reader
 
 
 def session() -> Session:
     """The session whose one transaction the door commits or rolls back; of a safe request it only reads."""
     scoped: Session = current_app.extensions["sqlalchemy"].session()
-    if request.method in SAFE_METHODS and not scoped.in_transaction():
+    if changes_nothing() and not scoped.in_transaction():
         scoped.connection(execution_options=READ_ONLY)
     return scoped
+
+
+@contextmanager
+def reading() -> Iterator[Session]:
+    """A session beside the request's own, to look things up without taking SQLite's write lock."""
+    engine = current_app.extensions["lakeport"].door.engine
+    with engine.connect().execution_options(**READ_ONLY) as connection, Session(connection) as found:
+        yield found
+
+
+def reader() -> Reader:
+    """Whose rights on data count in the running request."""
+    principal = current_principal()
+    return Reader(principal.username, principal.groups, principal.may(Rule.ADMIN))
 
 
 def recorded(**facts: Any) -> None:

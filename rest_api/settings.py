@@ -167,10 +167,17 @@ class Settings:
     waiting_requests_per_user: int = _setting(_whole(1, 1_000), "16", "of these, as many of one user")
     sending_clients: int = _setting(_whole(1, 1_000), "24", "bodies that one core process reads at once")
     queue_seconds: int = _setting(_whole(0, 60), "2", "how long a request waits for its turn before 503")
+    query_seconds: int = _setting(_whole(1, 3_600), "30", "how long a query of the lake may run before 504")
     json_bytes: int = _setting(_whole(1_024, 1 << 30), "1048576", "largest JSON body")
     batch_bytes: int = _setting(_whole(1_024, 1 << 32), "33554432", "largest body of a batch")
     audit_retention_days: int = _setting(_whole(1, 36_500), "365", "age at which audit entries are deleted")
     event_retention_days: int = _setting(_whole(1, 3_650), "7", "age at which events are deleted")
+    version_retention_hours: int = _setting(
+        _whole(24, 876_000), "168", "how long the files of a table's earlier versions are kept at least"
+    )
+    maintenance_bytes: int = _setting(
+        _whole(1 << 30, 1 << 42), "8589934592", "memory that maintaining a table may take"
+    )
     job_lease_seconds: int = _setting(_whole(1, 3_600), "15", "silence after which another worker takes a job over")
     worker_metrics_host: str = _setting(_text, "127.0.0.1", "address of the worker's metrics")
     worker_metrics_port: int = _setting(_whole(0, 65_535), "9108", "port of the worker's metrics; 0 for none")
@@ -194,6 +201,16 @@ class Settings:
             raise SettingsError(mistakes)
         values["database_url"] = values["database_url"] or f"sqlite:///{values['data_dir']}/lakeport.db"
         return cls(**values)
+
+    @property
+    def lake_dir(self) -> Path:
+        """Where the lake lies."""
+        return self.data_dir / "lake"
+
+    @property
+    def parsed_dir(self) -> Path:
+        """Where files of text are kept as Parquet once they were parsed; can be deleted at any time."""
+        return self.data_dir / "parsed"
 
     @property
     def heads_dir(self) -> Path:

@@ -18,11 +18,14 @@ from prometheus_client import start_http_server
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from rest_api.backends.catalog import TableLogs
+from rest_api.backends.delta import DeltaTables
+from rest_api.backends.storage.local import LocalStorage
 from rest_api.database import create_engine_for
 from rest_api.errors import Refusal
 from rest_api.models.job import CANCELLED, FAILED, SUCCEEDED
 from rest_api.observability import WorkerMetrics, configure_logging
-from rest_api.services import schedules
+from rest_api.services import changes, schedules
 from rest_api.services.leases import Cancelled, Claim, Fenced, Leases, Stopped, may_still
 from rest_api.services.schedules import Schedule
 from rest_api.settings import Settings, SettingsError
@@ -236,6 +239,7 @@ def run_worker(settings: Settings, tasks: Mapping[str, Task]) -> None:
     metrics = WorkerMetrics.on(leases.count_queued)
     if settings.worker_metrics_port:
         start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, metrics.registry)
+    changes.recover_at_start(engine, TableLogs(LocalStorage(settings.lake_dir), DeltaTables()))
     log.info("the worker waits for jobs", types=",".join(tasks))
     Worker(leases, tasks, metrics, stopping).work()
     engine.dispose()

@@ -1,7 +1,7 @@
 """Tables of the database, one noun a file; importing the package knows them all."""
 
-from rest_api.models import article, audit, event, group, idempotency, job, token, user
+from rest_api.models import article, audit, change, dataset, event, grant, group, idempotency, job, token, user
 from rest_api.models.base import Base
 
 metadata = Base.metadata
-TABLES = (article, audit, event, group, idempotency, job, token, user)
+TABLES = (article, audit, change, dataset, event, grant, group, idempotency, job, token, user)

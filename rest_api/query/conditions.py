@@ -29,6 +29,8 @@ class ColumnType(Enum):
     TIMESTAMP = "timestamp"
     BOOLEAN = "boolean"
     JSON = "json"
+    ANY = "any"
+    """What is not known yet."""
 
     @property
     def operators(self) -> tuple[str, ...]:
@@ -44,6 +46,7 @@ _OPERATORS_OF = {
     ColumnType.TIMESTAMP: _ORDERED,
     ColumnType.BOOLEAN: ("eq", "neq", "in", "is"),
     ColumnType.JSON: ("is",),
+    ColumnType.ANY: OPERATORS,
 }
 
 
@@ -75,6 +78,7 @@ class Shape:
     """What can be listed: its columns, the key that makes an order total, and the limits of a page.
 
     `parameters` are the reserved ones that the list offers; a column of the same name is reached by JSON only.
+    `hidden` are columns of the key that nobody can name.
     """
 
     name: str
@@ -84,6 +88,7 @@ class Shape:
     default_limit: int = 20
     max_limit: int = 100
     parameters: tuple[str, ...] = PARAMETERS
+    hidden: tuple[Column, ...] = ()
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -101,6 +106,11 @@ class Shape:
         if found is None:
             raise unknown("column", name, self.names)
         return found
+
+    @cached_property
+    def types(self) -> dict[str, ColumnType]:
+        """The type of every column, hidden ones too."""
+        return {column.name: column.type for column in (*self.columns, *self.hidden)}
 
 
 @dataclass(frozen=True)

@@ -25,23 +25,41 @@ MAX_CURSOR_CHARACTERS = 8_000
 
 @dataclass(frozen=True)
 class Binding:
-    """Whom and what a cursor belongs to."""
+    """Whom and what a cursor belongs to; `pin` names the state of the list that it goes on in."""
 
     principal_id: int
     policy: str
     shape: Shape
     query: Query
+    pin: str = ""
+
+    @property
+    def place(self) -> "Place":
+        """Where such a cursor opens at all."""
+        return Place(self.principal_id, self.shape.name)
 
     @cached_property
-    def authenticated(self) -> bytes:
-        """What a cursor is sealed with, but does not hold: elsewhere it does not open."""
-        types = [kind.value for kind in self.types]
-        return json.dumps([self.principal_id, self.shape.name, self.query.fingerprint, types]).encode()
+    def asked(self) -> str:
+        """What was asked for, as a cursor holds it."""
+        return json.dumps([self.query.fingerprint, [kind.value for kind in self.types]])
 
     @cached_property
     def types(self) -> tuple[ColumnType, ...]:
         """The types of a position's values."""
-        return tuple(self.shape.column(part.column).type for part in self.query.order)
+        return tuple(self.shape.types[part.column] for part in self.query.order)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose cursors of which list; elsewhere they do not open."""
+
+    principal_id: int
+    name: str
+
+    @property
+    def authenticated(self) -> bytes:
+        """What a cursor is sealed with, but does not hold."""
+        return json.dumps([self.principal_id, self.name]).encode()
 
 
 class CursorSealer:
@@ -58,9 +76,11 @@ class CursorSealer:
 
         Raises Invalid where the row's values are too long to go on from.
         """
-        content = json.dumps([binding.policy, *(_written(value) for value in position)]).encode()
-        nonce = self._nonce(content, binding)
-        cursor = _text(nonce + self._cipher.encrypt(nonce, content, binding.authenticated))
+        written = [_written(value) for value in position]
+        content = json.dumps([binding.asked, binding.policy, binding.pin, *written]).encode()
+        authenticated = binding.place.authenticated
+        nonce = self._nonce(content, authenticated)
+        cursor = _text(nonce + self._cipher.encrypt(nonce, content, authenticated))
         if len(cursor) > MAX_CURSOR_CHARACTERS:
             raise wrong("order", "The values ordered by are too long to go on from; order by other columns")
         return cursor
@@ -70,27 +90,36 @@ class CursorSealer:
 
         Raises Invalid for a foreign or altered one, Conflict when the caller's rights have changed since.
         """
-        try:
-            policy, *written = json.loads(self._opened(cursor, binding))
-            position = tuple(_read(value, kind) for value, kind in zip(written, binding.types, strict=True))
-        except (ValueError, InvalidTag) as error:
-            raise _foreign() from error
+        asked, policy, pin, *written = self._content(cursor, binding.place)
         if policy != binding.policy:
             raise Conflict("Your rights have changed since that page; begin again", code="policy_changed")
-        return position
+        if asked != binding.asked or pin != binding.pin:
+            raise _foreign()
+        return tuple(_read(value, kind) for value, kind in zip(written, binding.types, strict=True))
 
-    def _opened(self, cursor: str, binding: Binding) -> bytes:
+    def pin(self, cursor: str, place: Place) -> str:
+        """The state of the list that a cursor is pinned to. Raises Invalid for a foreign or altered one."""
+        return str(self._content(cursor, place)[2])
+
+    def _content(self, cursor: str, place: Place) -> list[Any]:
+        try:
+            content: list[Any] = json.loads(self._opened(cursor, place.authenticated))
+        except (ValueError, InvalidTag) as error:
+            raise _foreign() from error
+        return content
+
+    def _opened(self, cursor: str, authenticated: bytes) -> bytes:
         if len(cursor) > MAX_CURSOR_CHARACTERS:
             raise ValueError("too long")
         raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
         # The last character has spare bits and the decoder skips strangers: one cursor, one spelling.
         if _text(raw) != cursor:
             raise ValueError("another spelling")
-        return self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], binding.authenticated)
+        return self._cipher.decrypt(raw[:NONCE_BYTES], raw[NONCE_BYTES:], authenticated)
 
-    def _nonce(self, content: bytes, binding: Binding) -> bytes:
-        # A nonce repeats only where key, content and binding do, and then nothing new is said under it.
-        bound = len(binding.authenticated).to_bytes(8) + binding.authenticated + content
+    def _nonce(self, content: bytes, authenticated: bytes) -> bytes:
+        # A nonce repeats only where key, content and place do, and then nothing new is said under it.
+        bound = len(authenticated).to_bytes(8) + authenticated + content
         return hashlib.blake2b(bound, key=self._nonce_key, digest_size=NONCE_BYTES).digest()
 
 

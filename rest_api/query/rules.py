@@ -46,7 +46,7 @@ def check_count_of_values(column: Column, values: Sequence[Any]) -> None:
 
 def identity(column: Column, value: bool | None) -> Comparison:  # noqa: FBT001  (a value, not a flag)
     """`is` null, true or false. Raises Invalid."""
-    if value is not None and column.type is not ColumnType.BOOLEAN:
+    if value is not None and column.type not in (ColumnType.BOOLEAN, ColumnType.ANY):
         raise wrong_value(column, "takes is.null; true and false are for booleans")
     return Comparison(column.name, "is", value)
 

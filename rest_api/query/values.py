@@ -91,6 +91,7 @@ _READERS: dict[ColumnType, Callable[[str], Any]] = {
     ColumnType.TIMESTAMP: _timestamp,
     ColumnType.BOOLEAN: _boolean,
     ColumnType.JSON: _nothing,
+    ColumnType.ANY: _text,
 }
 _EXPECTED = {
     ColumnType.INTEGER: "takes a whole number of at most 64 bits",
@@ -99,4 +100,5 @@ _EXPECTED = {
     ColumnType.TIMESTAMP: "takes a time such as 2026-11-01T12:00:00Z (+ is written %2B), or a date (midnight UTC)",
     ColumnType.BOOLEAN: "takes true or false",
     ColumnType.JSON: "takes is.null only",
+    ColumnType.ANY: f"takes a text of at most {MAX_CHARACTERS:,} characters, without NUL",
 }

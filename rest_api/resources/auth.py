@@ -11,11 +11,12 @@ from rest_api.auth import Rule, allow, current_principal, token_book
 from rest_api.database import READ_ONLY
 from rest_api.errors import Unauthenticated
 from rest_api.models.user import User
-from rest_api.request import recorded, session
+from rest_api.request import reader, recorded, session
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import tokens
 from rest_api.services.logins import LoginGate
 from rest_api.services.passwords import MAX_PASSWORD_CHARACTERS, verify_password
+from rest_api.services.rights import fingerprint, grants_of
 
 blueprint = Blueprint("auth", __name__, url_prefix="/auth", description="Tokens, and who is calling")
 
@@ -88,9 +89,12 @@ def revoke() -> None:
 @blueprint.route("/me", methods=["GET"])
 @blueprint.response(200, PrincipalSchema)
 @allow(Rule.READER)
-def read_me() -> Any:
+def read_me() -> dict[str, Any]:
     """Who is calling, with his groups and the fingerprint of his rights."""
-    return current_principal()
+    principal = current_principal()
+    rights = fingerprint(grants_of(session(), reader()))
+    shown = {name: getattr(principal, name) for name in ("id", "username", "role", "groups")}
+    return {**shown, "policy": principal.policy + rights}
 
 
 def _log_in(username: str, password: str) -> dict[str, Any]:

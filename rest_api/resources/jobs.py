@@ -67,8 +67,8 @@ class NewJobSchema(WireSchema):
         validate=validate.Length(1, 64),
         metadata={
             "example": "audit_verification",
-            "description": "audit_retention, audit_verification or purge",
-            "enum": ["audit_retention", "audit_verification", "purge"],
+            "description": "audit_retention, audit_verification, change_recovery, purge or table_maintenance",
+            "enum": ["audit_retention", "audit_verification", "change_recovery", "purge", "table_maintenance"],
         },
     )
     arguments = fields.Dict(

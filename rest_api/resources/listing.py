@@ -57,17 +57,21 @@ def given_pairs(query_string: bytes) -> Pairs:
 
 
 def page_response(page: Page, pairs: Pairs, binding: Binding) -> Response:
-    """The envelope of a page, with `Link: rel="next"` where another one follows."""
-    next_cursor = None if page.next_position is None else _sealer().seal(page.next_position, binding)
-    next_url = None if next_cursor is None else _next_url(pairs, next_cursor)
-    body: dict[str, Any] = {"data": page.rows, "next": next_cursor, "next_url": next_url}
-    if page.count_kind is not None:
-        body |= {"count": page.count, "count_kind": page.count_kind}
+    """The answer with a page, with `Link: rel="next"` where another one follows."""
+    body = page_body(page, binding, lambda cursor: next_url_of(pairs, cursor))
     _record(page, binding.shape)
     response = Response(encode(body), mimetype="application/json")
-    if next_url is not None:
-        response.headers["Link"] = f'<{next_url}>; rel="next"'
+    if body["next_url"] is not None:
+        response.headers["Link"] = f'<{body["next_url"]}>; rel="next"'
     return response
+
+
+def page_body(page: Page, binding: Binding, next_url: Callable[[str], str | None]) -> dict[str, Any]:
+    """The envelope of a page; `next_url` makes the address of the next one from its cursor."""
+    cursor = None if page.next_position is None else sealer().seal(page.next_position, binding)
+    following = None if cursor is None else next_url(cursor)
+    body: dict[str, Any] = {"data": page.rows, "next": cursor, "next_url": following}
+    return body if page.count_kind is None else body | {"count": page.count, "count_kind": page.count_kind}
 
 
 def encode(value: Any) -> bytes:
@@ -106,15 +110,17 @@ def _binding(shape: Shape, query: Query) -> Binding:
 
 
 def _positioned(query: Query, binding: Binding) -> Query:
-    return query if query.cursor is None else query.at(_sealer().open(query.cursor, binding))
+    return query if query.cursor is None else query.at(sealer().open(query.cursor, binding))
 
 
-def _sealer() -> CursorSealer:
-    sealer: CursorSealer = current_app.extensions["lakeport"].cursors
-    return sealer
+def sealer() -> CursorSealer:
+    """What seals the cursors of the running app."""
+    found: CursorSealer = current_app.extensions["lakeport"].cursors
+    return found
 
 
-def _next_url(pairs: Pairs, cursor: str) -> str:
+def next_url_of(pairs: Pairs, cursor: str) -> str:
+    """The path and parameters of the page after a cursor."""
     kept = [pair for pair in pairs if pair[0] not in ("cursor", "page")]
     return f"{request.script_root}{request.path}?{urlencode([*kept, ('cursor', cursor)])}"
 

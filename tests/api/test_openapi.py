@@ -13,6 +13,7 @@ from flask import Flask
 
 from rest_api.demo.people import GROUP, MEMBERS, PEOPLE
 from rest_api.openapi import SAMPLE_HOST, operations
+from tests.api.lake import with_lake
 from tests.conftest import PASSWORD, log_in
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
@@ -129,6 +130,7 @@ def paste(sample: str, token: str) -> Pasted:
 @pytest.fixture
 def seeded(app: Flask) -> Flask:
     """An app with the administrator, people and group of a first start, an article and a job."""
+    with_lake(app)
     root = log_in(app, "root")
     users = {"admin": "admin", **PEOPLE}
     answers = [

@@ -1,0 +1,1 @@
+"""A governed lake against servers that publish the same rows without governing them."""

@@ -1,0 +1,53 @@
+"""The lake of one process: its catalog and the engines that read it, wired from settings."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine as Database
+from sqlalchemy import Table
+
+from rest_api.backends.catalog import Catalog
+from rest_api.backends.delta import DeltaTables
+from rest_api.backends.engine import Engine
+from rest_api.backends.engine.duckdb import DuckDbEngine
+from rest_api.backends.engine.masks import MaskKey
+from rest_api.backends.engine.sql import SqlEngine, snapshot_of
+from rest_api.backends.folders import DataFolders, ParsedTexts
+from rest_api.backends.footers import Footers
+from rest_api.backends.storage.local import LocalStorage
+from rest_api.lake.figures import FigurePlan
+from rest_api.lake.plans import Plan
+from rest_api.lake.snapshots import SQL
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A catalog, and for each kind of dataset the engine that reads it."""
+
+    catalog: Catalog
+    files: Engine
+    sql: Engine
+
+    def engine(self, plan: Plan | FigurePlan) -> Engine:
+        """The engine that runs a plan."""
+        return self.sql if plan.snapshot.kind == SQL else self.files
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where the lake lies, and where its files of text are kept once they were parsed."""
+
+    root: Path
+    parsed: Path
+
+
+def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, seconds: float) -> Lake:
+    """The lake in a folder and the tables of a database; `secret` keys the hash mask."""
+    storage, footers = LocalStorage(places.root), Footers()
+    folders = DataFolders(storage, footers, ParsedTexts(places.parsed))
+    return Lake(
+        Catalog(storage, DeltaTables(), folders, {name: snapshot_of(table) for name, table in tables.items()}),
+        DuckDbEngine([places.root, places.parsed], MaskKey.of(secret), footers, seconds),
+        SqlEngine(database, tables, secret),
+    )

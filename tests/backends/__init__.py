@@ -1,0 +1,1 @@
+"""The back ends, each held to what its port promises."""
