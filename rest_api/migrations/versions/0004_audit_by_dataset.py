@@ -1,13 +1,13 @@
 """audit entries of a dataset by number
 
-Revises: 0001
+Revises: 0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 OF_A_DATASET = sa.text("dataset IS NOT NULL")
