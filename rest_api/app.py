@@ -129,7 +129,7 @@ def create_app(settings: Settings) -> Flask:
         settings=settings,
         db=db,
         engine=engine,
-        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir),
+        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir, engine.dialect),
         rates=RateLimit(settings.requests_per_minute),
         queue=Queue(settings.running_requests, settings.queue_seconds),
         places=Places(settings.waiting_requests, settings.waiting_requests_per_user),

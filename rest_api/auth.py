@@ -4,23 +4,24 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
-from sqlalchemy import Engine, Executable, bindparam, select
+from sqlalchemy import Engine, Select, bindparam, select
 
-from rest_api.database import READ_ONLY, utc_now
+from rest_api.database import utc_now
 from rest_api.errors import Forbidden, Unauthenticated
 from rest_api.models.group import Group, Membership
 from rest_api.models.token import TokenFamily
 from rest_api.models.user import User
 from rest_api.services.tokens import Issue
 from rest_api.settings import Settings, SigningKey
+from rest_api.statements import Statement, driver_connection
 
 ISSUER = "lakeport"
 AUDIENCE = "lakeport-api"
@@ -142,6 +143,18 @@ def _decoded(token: str) -> Mapping[str, Any]:
     return claims
 
 
+class Bearer(NamedTuple):
+    """Who is behind a login, and one of his groups."""
+
+    id: int
+    username: str
+    role: str
+    disabled_at: datetime | None
+    ended_at: datetime | None
+    expires_at: datetime
+    group_name: str | None
+
+
 @dataclass(frozen=True)
 class TokenBook:
     """Issues and checks tokens, and looks their bearer up in the database."""
@@ -151,6 +164,7 @@ class TokenBook:
     access_lifetime: timedelta
     refresh_lifetime: timedelta
     genuine: GenuineTokens
+    bearers: Statement
 
     def issue(self, issue: Issue) -> dict[str, Any]:
         """The body of a token answer."""
@@ -186,8 +200,8 @@ class TokenBook:
 
     def look_up(self, family: str, user_id: str, token_ends_at: float) -> Principal:
         """The principal behind a login that still lives. Raises Unauthenticated."""
-        with self.engine.connect().execution_options(**READ_ONLY) as connection:
-            rows = connection.execute(_BEARER, {"family": family}).all()
+        with driver_connection(self.engine) as connection:
+            rows = [Bearer(*row) for row in self.bearers.rows(connection.cursor(), {"family": family})]
         row = rows[0] if rows else None
         alive = row is not None and row.ended_at is None and row.disabled_at is None and row.expires_at > utc_now()
         if row is None or not alive or str(row.id) != user_id:
@@ -270,11 +284,12 @@ def configure_tokens(app: Flask, settings: Settings, engine: Engine) -> TokenBoo
     manager = JWTManager(app)
     manager.encode_key_loader(lambda _identity: settings.jwt_secrets[0].secret)
     manager.decode_key_loader(lambda header, _claims: keys[str(header["kid"])])
-    return TokenBook(engine, settings.jwt_secrets, access, refresh, GenuineTokens(REMEMBERED_TOKENS))
+    bearers = Statement.compiled(_bearer_statement(), engine.dialect)
+    return TokenBook(engine, settings.jwt_secrets, access, refresh, GenuineTokens(REMEMBERED_TOKENS), bearers)
 
 
-def _bearer_statement() -> Executable:
-    """One row for each group of the bearer, and one without a name where he is in none."""
+def _bearer_statement() -> Select[*tuple[Any, ...]]:
+    """One `Bearer` for each group of his, and one without a name where he is in none."""
     return (
         select(
             User.id,
@@ -290,6 +305,3 @@ def _bearer_statement() -> Executable:
         .outerjoin(Group, Group.id == Membership.group_id)
         .where(TokenFamily.id == bindparam("family"))
     )
-
-
-_BEARER = _bearer_statement()

@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Double, Engine, create_engine, event, literal_column
 from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 
 READ_ONLY = {"lakeport_read": True}
 """Execution options of a transaction that only reads: on SQLite it takes no write lock."""
 
 BUSY_TIMEOUT_SECONDS = 15
+BEGIN_WRITE = "begin immediate"
 
 
 def driver_url(url: str) -> str:
@@ -24,7 +26,9 @@ def driver_url(url: str) -> str:
 def engine_options(url: str) -> dict[str, Any]:
     """Pool and driver options for `url`."""
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
+        # The connection that was used last still has the pages that the next call reads.
+        lately_used_first = {"pool_use_lifo": True}
+        return {**lately_used_first, "connect_args": {"timeout": BUSY_TIMEOUT_SECONDS, "check_same_thread": False}}
     return {
         "pool_pre_ping": True,
         "pool_size": 20,
@@ -60,7 +64,13 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads before it writes fails at once when another wrote in between; taking the
     # write lock first makes it wait instead.
     is_read = connection.get_execution_options().get("lakeport_read", False)
-    connection.connection.cursor().execute("begin" if is_read else "begin immediate")
+    connection.connection.cursor().execute("begin" if is_read else BEGIN_WRITE)
+
+
+def begin_write(engine: Engine, cursor: DBAPICursor) -> None:
+    """Begin a transaction that writes on a driver's cursor; PostgreSQL's driver does so by itself."""
+    if engine.dialect.name == "sqlite":
+        cursor.execute(BEGIN_WRITE)
 
 
 def database_now(dialect_name: str) -> ColumnElement[float]:

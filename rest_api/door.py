@@ -7,15 +7,17 @@ transaction, made when the answer is known and before it leaves; a refusal rolls
 import hashlib
 import logging
 import re
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPMethod
 from io import BytesIO
-from uuid import uuid4
+from typing import Any
 
 import structlog
 from flask import Flask, Response, g, request
+from flask.globals import app_ctx, request_ctx
 from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import Engine
 
@@ -31,6 +33,9 @@ from rest_api.settings import Settings
 
 METHODS = frozenset(method.value for method in HTTPMethod)
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+CONDITIONS = frozenset(
+    {"HTTP_IF_MATCH", "HTTP_IF_NONE_MATCH", "HTTP_IF_MODIFIED_SINCE", "HTTP_IF_UNMODIFIED_SINCE", "HTTP_RANGE"}
+)
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -38,6 +43,8 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
+WITH_PRINCIPAL = (*SECURITY_HEADERS.items(), ("Cache-Control", "private"))
+WITHOUT_PRINCIPAL = (*SECURITY_HEADERS.items(), ("Cache-Control", "no-store"))
 log = structlog.get_logger(__name__)
 
 
@@ -65,6 +72,7 @@ class Door:
         """Let a request in; a stored answer to a repeated one is given at once."""
         g.started = time.perf_counter()
         g.request_id = self._request_id()
+        g.admission = auth.route_admission()
         g.refusal = g.allowance = g.idempotent = None
         g.record = {}
         g.is_body_read = False
@@ -106,25 +114,26 @@ class Door:
 
     def entry(self, status: int) -> AuditEntry:
         """The audit entry of the running request."""
-        principal = g.get("principal")
-        body = redact(self._body(), request.mimetype, g.record.get("secrets", frozenset()))
+        call, facts = request_ctx.request, app_ctx.g
+        principal, known = facts.get("principal"), facts.record
+        body = redact(self._body(), call.mimetype, known.get("secrets", frozenset()))
         return AuditEntry(
             at=utc_now(),
             user_id=principal.id if principal else None,
-            username=principal.username if principal else g.record.get("username"),
-            address=request.remote_addr or "",
-            method=request.method if request.method in METHODS else "OTHER",
-            path=printable(request.path),
-            query=redact_query(request.query_string.decode("utf-8", "replace")),
+            username=principal.username if principal else known.get("username"),
+            address=call.remote_addr or "",
+            method=call.method if call.method in METHODS else "OTHER",
+            path=printable(call.path),
+            query=redact_query(call.query_string.decode("utf-8", "replace")),
             body=body.text,
             body_bytes=body.size_bytes,
             body_sha256=body.sha256,
             status=status,
-            dataset=g.record.get("dataset"),
-            columns=g.record.get("columns"),
-            rows=g.record.get("rows"),
-            duration_ms=round((time.perf_counter() - g.started) * 1_000, 3),
-            request_id=g.request_id,
+            dataset=known.get("dataset"),
+            columns=known.get("columns"),
+            rows=known.get("rows"),
+            duration_ms=round((time.perf_counter() - facts.started) * 1_000, 3),
+            request_id=facts.request_id,
         )
 
     def record(self, status: int) -> None:
@@ -133,7 +142,7 @@ class Door:
 
     def _request_id(self) -> str:
         given = request.headers.get("X-Request-ID", "")
-        return given if REQUEST_ID.fullmatch(given) else uuid4().hex
+        return given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
 
     def _count(self) -> None:
         if self._is_recorded():
@@ -146,26 +155,27 @@ class Door:
             g.holds_turn = True
 
     def _is_recorded(self) -> bool:
-        admission = auth.route_admission()
-        return admission is None or admission.is_recorded
+        return g.admission is None or bool(g.admission.is_recorded)
 
     def _read_body(self) -> None:
         """Read the body before a turn is taken, refusing one that is too large; later it is read from memory."""
         if not self._is_recorded():
             return
-        admission = auth.route_admission()
-        limit: int = getattr(self.settings, admission.body_limit if admission else "json_bytes")
-        length, raw, comes = request.content_length, request.environ["wsgi.input"], _comes_with_body()
-        _keep_body(b"")
+        limit: int = getattr(self.settings, g.admission.body_limit if g.admission else "json_bytes")
+        environ, length = request.environ, request.content_length
+        raw, comes = environ["wsgi.input"], _comes_with_body(environ, length)
+        _keep_body(environ, b"")
+        if not comes:
+            return
         if (length or 0) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes")
         # One byte more than is taken: a body cut off at the limit would look like a whole one.
-        body = self.bodies.read(raw, limit + 1 if length is None else length) if comes else b""
+        body = self.bodies.read(raw, limit + 1 if length is None else length)
         if len(body) > limit:
             raise TooLarge(f"The body is larger than {limit} bytes")
         if len(body) < (length or 0):
             raise Invalid("The body ended too early")
-        _keep_body(body)
+        _keep_body(environ, body)
 
     def _body(self) -> bytes:
         """The body, also of a call that was refused before it was read; empty where it was refused itself."""
@@ -174,21 +184,20 @@ class Door:
                 self._read_body()
         except Refusal:
             return b""
-        return request.get_data(cache=True)
+        return bytes(g.body)
 
     def _settle(self, response: Response) -> None:
         session = self.db.session
-        admission = auth.route_admission()
-        if admission is not None and not admission.is_recorded:
-            return session.rollback()
+        if not self._is_recorded():
+            return session.remove()
         if self._is_anonymous_refusal(response):
             self.metrics.unauthenticated.inc()
-            return session.rollback()
+            return session.remove()
         entry = self.entry(response.status_code)
         if self._keeps_changes(response):
             idempotency.keep(session, response)
             return self.chain.commit(session(), entry)
-        session.rollback()
+        session.remove()
         return self.chain.record(self.engine, entry)
 
     def _is_anonymous_refusal(self, response: Response) -> bool:
@@ -207,44 +216,43 @@ class Door:
             return response
         if "ETag" not in response.headers and g.get("principal"):
             response.set_etag(hashlib.blake2b(response.get_data(), digest_size=16).hexdigest())
-        if "ETag" in response.headers:
+        if "ETag" in response.headers and not CONDITIONS.isdisjoint(request.environ):
             response.make_conditional(request)
         return response
 
     def _dress(self, response: Response) -> None:
-        headers = response.headers
-        principal = g.get("principal")
-        headers["X-Request-ID"] = g.request_id
+        headers, facts = response.headers, app_ctx.g
+        principal = facts.get("principal")
+        headers["X-Request-ID"] = facts.request_id
         if principal:
             headers["Vary"] = "Authorization, Accept"
         if request.is_secure:
             headers["Strict-Transport-Security"] = "max-age=31536000"
-        present = {name.lower() for name in headers.keys()}  # noqa: SIM118  (iterating gives pairs)
-        wanted = {**SECURITY_HEADERS, "Cache-Control": "private" if principal else "no-store"}
-        headers.extend([(name, value) for name, value in wanted.items() if name.lower() not in present])
-        headers.extend(g.allowance.headers() if g.get("allowance") else {})
+        present = {name.lower() for name, _ in headers}
+        wanted = WITH_PRINCIPAL if principal else WITHOUT_PRINCIPAL
+        headers.extend([(name, value) for name, value in wanted if name.lower() not in present])
+        headers.extend(facts.allowance.headers() if facts.get("allowance") else {})
 
     def _observe(self, response: Response) -> None:
+        call = request_ctx.request
         seconds = time.perf_counter() - g.started
-        rule = request.url_rule.rule if request.url_rule else None
-        method = request.method if request.method in METHODS else "OTHER"
+        rule = call.url_rule.rule if call.url_rule else None
+        method = call.method if call.method in METHODS else "OTHER"
         self.metrics.observe(method, rule, response.status_code, seconds)
-        admission = auth.route_admission()
-        is_probe = admission is not None and not admission.is_recorded
-        usual = logging.DEBUG if is_probe else logging.INFO
+        usual = logging.INFO if self._is_recorded() else logging.DEBUG
         level = logging.ERROR if response.status_code >= 500 else usual
         log.log(level, "request", method=method, route=rule, status=response.status_code, ms=round(seconds * 1e3, 1))
 
 
-def _comes_with_body() -> bool:
-    if request.content_length is not None:
-        return request.content_length > 0
-    is_http_2 = request.environ.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
-    return is_http_2 or "Transfer-Encoding" in request.headers
+def _comes_with_body(environ: dict[str, Any], length: int | None) -> bool:
+    if length is not None:
+        return length > 0
+    is_http_2 = environ.get("SERVER_PROTOCOL", "").startswith("HTTP/2")
+    return is_http_2 or "HTTP_TRANSFER_ENCODING" in environ
 
 
-def _keep_body(body: bytes) -> None:
+def _keep_body(environ: dict[str, Any], body: bytes) -> None:
     """Let the request be read from memory, whatever its headers said of the body's length."""
-    g.is_body_read = True
-    request.environ.pop("HTTP_TRANSFER_ENCODING", None)
-    request.environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})
+    g.is_body_read, g.body = True, body
+    environ.pop("HTTP_TRANSFER_ENCODING", None)
+    environ.update({"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))})

@@ -13,6 +13,14 @@ UNMATCHED = "unmatched"
 """The one route label of all paths that match no route: a scanner must not make a series of each."""
 
 
+class LineLogger(structlog.WriteLogger):
+    """Writes our own lines to standard error, without the standard library's machinery: every call writes one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
 def configure_logging(level: str) -> None:
     """Write every log line of this process to standard error as logfmt, tracebacks included, secrets never."""
     shared: list[structlog.typing.Processor] = [
@@ -22,12 +30,10 @@ def configure_logging(level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
         structlog.processors.format_exc_info,
     ]
+    render = structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False)
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.LogfmtRenderer(key_order=["at", "level", "event"], bool_as_flag=False),
-        ],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
@@ -35,9 +41,9 @@ def configure_logging(level: str) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, render],
+        logger_factory=LineLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
         cache_logger_on_first_use=True,
     )
 

@@ -19,20 +19,21 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Engine, insert
+from sqlalchemy import Dialect, Engine, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from rest_api.database import begin_write
 from rest_api.errors import Unavailable
 from rest_api.models.audit import AuditRecord
 from rest_api.services.audit_heads import Head, HeadFile
+from rest_api.statements import Statement, driver_connection
 
 BODY_BYTES = 65_536
 REDACTED = "[redacted]"
 # Also as they are misspelt or written in other APIs: what is refused is recorded too.
 _SECRET_NAME = re.compile(r"(?i)pass|pas+w|pwd|secret|token|credential|api.?key|authori[sz]ation|^(old|new)$")
 GENESIS = ""
-_INSERT = insert(AuditRecord).inline()
 
 
 @dataclass(frozen=True)
@@ -67,13 +68,15 @@ class Body:
 
 
 FIELDS = tuple(field.name for field in fields(AuditEntry))
+COLUMNS = (*FIELDS, "chain", "sequence", "hmac")
 
 
 class AuditChain:
     """The chain of this process; it begins with the first entry."""
 
-    def __init__(self, key: bytes, heads_dir: Path) -> None:
+    def __init__(self, key: bytes, heads_dir: Path, dialect: Dialect) -> None:
         self._key = key
+        self._insert = Statement.compiled(insert(AuditRecord).inline(), dialect, COLUMNS)
         self._heads_dir = heads_dir
         self._lock = Lock()
         self._head: Head | None = None
@@ -83,15 +86,18 @@ class AuditChain:
         """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
         try:
             # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with engine.connect() as connection, connection.begin() as transaction, self._lock:
-                self._append(connection.execute, transaction.commit, entry)
+            with driver_connection(engine) as connection:
+                cursor = connection.cursor()
+                begin_write(engine, cursor)
+                with self._lock:
+                    self._append(cursor.execute, connection.commit, entry)
         except (SQLAlchemyError, OSError) as error:
             raise _not_recorded() from error
 
     def commit(self, session: Session, entry: AuditEntry) -> None:
         """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
         session.flush()
-        execute = session.connection().execute
+        execute = session.connection().exec_driver_sql
         with self._lock:
             self._append(execute, session.commit, entry)
 
@@ -99,7 +105,7 @@ class AuditChain:
         try:
             head, file = self._begun()
             new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
-            execute(_INSERT, {**vars(entry), "chain": new.chain, "sequence": new.sequence, "hmac": new.hmac})
+            execute(self._insert.sql, self._insert.parameters({**vars(entry), **vars(new)}))
         except (SQLAlchemyError, OSError) as error:
             self._abandon()
             raise _not_recorded() from error
@@ -128,7 +134,7 @@ def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> st
     """The HMAC-SHA256 of an entry (or a stored record) in its place: hexadecimal, 64 characters."""
     content = [chain, sequence, previous, *(getattr(entry, name) for name in FIELDS)]
     written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
-    return hmac.new(key, b"entry\x00" + written, hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"entry\x00" + written, "sha256").hex()
 
 
 def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> Body:

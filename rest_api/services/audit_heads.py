@@ -1,6 +1,5 @@
 """How far each audit chain has come, sealed in files outside the database."""
 
-import hashlib
 import hmac
 import os
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ class Head:
 def seal(key: bytes, purpose: str, head: Head) -> str:
     """The proof that whoever holds the key said so of a chain: hexadecimal, 64 characters."""
     content = orjson.dumps([purpose, head.chain, head.sequence, head.hmac])
-    return hmac.new(key, b"seal\x00" + content, hashlib.sha256).hexdigest()
+    return hmac.digest(key, b"seal\x00" + content, "sha256").hex()
 
 
 class HeadFile:

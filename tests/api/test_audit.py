@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from rest_api.services import audit
 from tests.conftest import PASSWORD, Caller, log_in
 
 
@@ -161,3 +163,47 @@ def test_a_commit_whose_end_is_not_known_begins_a_new_chain(
 def test_only_administrators_read_the_trail(editor: Caller) -> None:
     assert editor.get("/audit").status_code == 403
     assert editor.get("/audit/verify").status_code == 403
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_connections_that_were_cut_are_replaced(admin: Caller, reader: Caller, database_url: str) -> None:
+    assert reader.get("/articles").status_code == 200
+    cut_connections(database_url)
+    assert reader.get("/articles", headers={"X-Request-ID": "after"}).status_code == 200
+    assert entries(admin, "request_id=after")
+    assert problems(admin) == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {"title": "x", "content": ""})])
+def test_a_connection_cut_under_the_record_costs_one_answer(
+    editor: Caller, database_url: str, method: str, body: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    linked = audit.link
+
+    def cut_and_link(*what: Any) -> str:
+        cut_connections(database_url)
+        return linked(*what)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(audit, "link", cut_and_link)
+        answer = editor.call(method, "/articles", json=body)
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+    assert editor.get("/articles").json["data"] == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_a_database_that_takes_no_connections_gives_503(reader: Caller, database_url: str) -> None:
+    server, _, name = database_url.rpartition("/")
+    with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+        connection.execute(f"alter database {name} with allow_connections false".encode())
+    cut_connections(f"{server}/postgres", name)
+    answer = reader.get("/articles")
+    assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
+
+
+def cut_connections(url: str, name: str | None = None) -> None:
+    """Cut every connection to a PostgreSQL database: that of the URL, or another one of its server."""
+    others = "datname = coalesce(%s, current_database()) and pid <> pg_backend_pid()"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where {others}".encode(), [name])

@@ -1,0 +1,76 @@
+"""Statements that every call runs: compiled once for a database, then run by its driver alone."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, cast
+
+from sqlalchemy import ClauseElement, Dialect, Engine, Select
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.sql.compiler import SQLCompiler
+
+Convert = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The text of a statement in a database's own dialect, and how values go in and come out."""
+
+    sql: str
+    is_positional: bool
+    binds: tuple[tuple[str, Convert], ...]
+    results: tuple[Convert, ...]
+
+    @classmethod
+    def compiled(cls, clause: ClauseElement, dialect: Dialect, columns: Sequence[str] | None = None) -> "Statement":
+        """Compile a clause; `columns` are those that an INSERT fills."""
+        done = cast(SQLCompiler, clause.compile(dialect=dialect, column_keys=columns))
+        names = done.positiontup or list(done.binds)
+        binds = tuple((name, done.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names)
+        given = clause.selected_columns if isinstance(clause, Select) else ()
+        results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in given]
+        return cls(
+            str(done),
+            done.positional,
+            tuple((name, convert or _as_it_is) for name, convert in binds),
+            tuple(convert or _as_it_is for convert in results),
+        )
+
+    def parameters(self, values: Mapping[str, Any]) -> Any:
+        """The values by name, as the driver takes them beside `sql`."""
+        if self.is_positional:
+            return tuple(convert(values[name]) for name, convert in self.binds)
+        return {name: convert(values[name]) for name, convert in self.binds}
+
+    def rows(self, cursor: DBAPICursor, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """What a SELECT gives, in the order of its columns."""
+        cursor.execute(self.sql, self.parameters(values))
+        return [self._row(row) for row in cursor.fetchall()]
+
+    def _row(self, row: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple(convert(value) for convert, value in zip(self.results, row, strict=True))
+
+
+@contextmanager
+def driver_connection(engine: Engine) -> Iterator[DBAPIConnection]:
+    """A connection of the pool as the driver made it; what is not committed on it is rolled back.
+
+    Raises the errors of SQLAlchemy in the place of the driver's; a connection that failed is not used again.
+    """
+    driver_error = engine.dialect.loaded_dbapi.Error
+    connection = None
+    try:
+        connection = engine.raw_connection()
+        yield cast(DBAPIConnection, connection)
+    except driver_error as error:
+        if connection is not None:
+            connection.invalidate(error)
+        raise DBAPIError.instance(None, None, error, driver_error, dialect=engine.dialect) from error
+    finally:
+        if connection is not None:
+            connection.close()
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
