@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Dialect, Engine, Select
+from sqlalchemy import ClauseElement, Connection, Dialect, Engine, Select
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -70,6 +70,18 @@ def driver_connection(engine: Engine) -> Iterator[DBAPIConnection]:
     finally:
         if connection is not None:
             connection.close()
+
+
+def rows_on(connection: Connection, statement: Statement, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a SELECT gives in a transaction that is running. Raises the errors of SQLAlchemy."""
+    driver_error = connection.dialect.loaded_dbapi.Error
+    cursor = connection.connection.cursor()
+    try:
+        return statement.rows(cursor, values)
+    except driver_error as error:
+        raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
 
 
 def _as_it_is(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import cache
 
 from rest_api.query.conditions import ColumnType
 
@@ -25,8 +26,13 @@ class LakeColumn:
     @property
     def type(self) -> ColumnType:
         """What a caller sees: dates are midnights in UTC; what is neither number, time nor truth is text."""
-        stored = _ALIASES.get(self.stored, self.stored)
-        return next((kind for pattern, kind in _TYPES if pattern.fullmatch(stored)), ColumnType.TEXT)
+        return _type(self.stored)
+
+
+@cache
+def _type(stored: str) -> ColumnType:
+    stored = _ALIASES.get(stored, stored)
+    return next((kind for pattern, kind in _TYPES if pattern.fullmatch(stored)), ColumnType.TEXT)
 
 
 Columns = tuple[LakeColumn, ...]

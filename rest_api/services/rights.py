@@ -3,15 +3,20 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import or_, select
+from sqlalchemy import Dialect, String, bindparam, or_, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
 from rest_api.lake.grants import MANAGE, Grant
+from rest_api.models.base import UtcDateTime
 from rest_api.models.grant import GrantRecord
+from rest_api.statements import Statement, rows_on
 
+_COLUMNS = tuple(GrantRecord.__table__.columns.keys())
 OF_ADMINISTRATORS = Grant(None, "admin", frozenset({MANAGE}), path="/")
 
 
@@ -31,11 +36,22 @@ class Reader:
 
 def grants_of(session: Session, reader: Reader) -> tuple[Grant, ...]:
     """All grants that hold for somebody at this moment, in the order in which they were given."""
-    live = or_(GrantRecord.expires_at.is_(None), GrantRecord.expires_at > utc_now())
-    table = GrantRecord.__table__
-    statement = select(table).where(GrantRecord.principal.in_(reader.names), live).order_by(GrantRecord.id)
-    given = tuple(as_grant(row) for row in session.execute(statement))
+    connection = session.connection()
+    names = {f"name{place}": name for place, name in enumerate(reader.names)}
+    statement = _statement(connection.dialect, len(names))
+    rows = rows_on(connection, statement, {**names, "now": utc_now()})
+    given = tuple(as_grant(SimpleNamespace(**dict(zip(_COLUMNS, row, strict=True)))) for row in rows)
     return (OF_ADMINISTRATORS, *given) if reader.is_admin else given
+
+
+@lru_cache(maxsize=256)
+def _statement(dialect: Dialect, names: int) -> Statement:
+    """The grants of so many principals that hold at a moment."""
+    principals = [bindparam(f"name{place}", type_=String) for place in range(names)]
+    live = or_(GrantRecord.expires_at.is_(None), GrantRecord.expires_at > bindparam("now", type_=UtcDateTime))
+    table = GrantRecord.__table__
+    chosen = select(table).where(or_(*(table.c.principal == name for name in principals)), live).order_by(table.c.id)
+    return Statement.compiled(chosen, dialect)
 
 
 def as_grant(row: Any) -> Grant:

@@ -20,7 +20,7 @@ def seen(rows: Sequence[Row], grants: Sequence[Grant], columns: Any) -> list[Row
     filters = {id(grant): _condition(grant, columns) for grant in grants}
     found = []
     for row in rows:
-        admitting = [grant for grant in grants if filters[id(grant)] is None or holds(filters[id(grant)], row) is True]  # type: ignore[arg-type]
+        admitting = [grant for grant in grants if filters[id(grant)] is None or holds(filters[id(grant)], row) is True]
         if admitting:
             found.append({name: _value(row, name, admitting, grants, types) for name in _visible(grants, types)})
     return found

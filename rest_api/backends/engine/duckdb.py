@@ -1,7 +1,7 @@
 """DuckDB reads the lake's Parquet files: in this process, locked into the lake's folders, with a deadline."""
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 import orjson
+import pyarrow as pa
 from sqlglot import exp
 
 from rest_api.backends.engine.diffs import diff_sql
@@ -32,19 +33,57 @@ from rest_api.query.conditions import MAX_ROWS_PER_PARENTS, ColumnType
 from rest_api.query.sql import Page
 
 BATCH_ROWS = 8_192
+QUICK_SECONDS = 0.15
+"""How long one thread looks for the rows of a page before all do."""
 Rows = list[tuple[Any, ...]]
 
 
+class Reading:
+    """A database in memory over the lake's folders, with one cursor for each of our threads, which stays warm."""
+
+    def __init__(self, folders: Sequence[Path], seconds: float, threads: int | None = None) -> None:
+        """`seconds` is how long one query may run, `threads` how many of DuckDB's own work on it (None: all)."""
+        self._connection = _locked_down(folders, threads)
+        self._watchdog = Watchdog(seconds)
+        self._local = local()
+
+    def rows(self, sql: Sql) -> Rows:
+        """The rows of a statement. Raises what `_refusals` makes of DuckDB's errors."""
+        cursor = self._cursor()
+        with self.watching(sql, cursor):
+            rows: Rows = cursor.execute(sql.text, sql.parameters).fetchall()
+            return rows
+
+    @contextmanager
+    def watching(self, sql: Sql, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
+        """Interrupts what a cursor does when it takes too long."""
+        with _refusals(sql), self._watchdog.watching(cursor.interrupt):
+            yield
+
+    def new_cursor(self) -> duckdb.DuckDBPyConnection:
+        """A cursor for somebody who reads little by little, and closes it."""
+        return self._connection.cursor()
+
+    def close(self) -> None:
+        """Give everything back."""
+        self._connection.close()
+
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = getattr(self._local, "cursor", None)
+        if cursor is None:
+            cursor = self._local.cursor = self.new_cursor()
+        return cursor
+
+
 class DuckDbEngine:
-    """One database in memory for the process, and one cursor a thread, which stays warm."""
+    """Reads pages with one thread, which is quickest where few rows are wanted, and all else with every thread."""
 
     def __init__(self, folders: Sequence[Path], mask_key: MaskKey, footers: Footers, seconds: float) -> None:
         """`folders` are all that may be read; `seconds` is how long one query may run."""
         self._mask_key = mask_key
         self._footers = footers
-        self._watchdog = Watchdog(seconds)
-        self._connection = _locked_down(folders)
-        self._local = local()
+        self._pages = Reading(folders, min(QUICK_SECONDS, seconds), threads=1)
+        self._scans = Reading(folders, seconds)
 
     def page(self, plan: Plan) -> Page:
         found = self._page(plan)
@@ -72,14 +111,19 @@ class DuckDbEngine:
         statement = replayed(renderer, plan) if again else once(renderer, plan)
         return self._run(renderer.sql(statement))
 
-    def batches(self, plan: Plan) -> Iterator[Any]:
+    def batches(self, plan: Plan) -> Generator[Any, None, None]:
         renderer = self._renderer(plan, self._files(plan))
         sql = renderer.sql(renderer.rows(plan))
-        cursor = self._connection.cursor()
+        cursor = self._scans.new_cursor()
         try:
-            with _refusals(sql):
-                found = cursor.sql(sql.text, params=dict(sql.parameters))
-                yield from found.to_arrow_reader(BATCH_ROWS)
+            with self._scans.watching(sql, cursor):
+                found = cursor.sql(sql.text, params=dict(sql.parameters)).to_arrow_reader(BATCH_ROWS)
+                schema = _in_utc(found.schema)
+                batch = next(found, None) or pa.RecordBatch.from_pylist([], found.schema)
+            while batch is not None:
+                yield batch.cast(schema)
+                with self._scans.watching(sql, cursor):
+                    batch = next(found, None)
         finally:
             cursor.interrupt()
             cursor.close()
@@ -97,7 +141,8 @@ class DuckDbEngine:
         return _diff_page(diff, self._run(diff_sql(diff, before, after)))
 
     def close(self) -> None:
-        self._connection.close()
+        self._pages.close()
+        self._scans.close()
 
     def _page(self, plan: Plan) -> Page:
         if plan.query.limit_per is not None:
@@ -155,8 +200,9 @@ class DuckDbEngine:
             column = exp.Column(this=exp.Identifier(this=part.column, quoted=True))
             value = renderer.bound(bound, plan.view.by_name[part.column].stored.stored)
             statement = statement.where(kind(this=column, expression=value), copy=False)
-        rows = self._run(renderer.sql(statement))
-        return [(*row[:-2], files[row[-2]][0], row[-1]) for row in rows]
+        is_quick = plan.is_in_natural_order or bound is not None
+        run = self._run_quickly if is_quick else self._run
+        return [(*row[:-2], files[row[-2]][0], row[-1]) for row in run(renderer.sql(statement))]
 
     def _files(self, plan: Plan) -> list[Numbered]:
         return relevant(plan.snapshot.files, plan.view, plan.query.where)
@@ -171,16 +217,14 @@ class DuckDbEngine:
         return Renderer(source, plan.view, stored, self._mask_key, "duckdb", parameters)
 
     def _run(self, sql: Sql) -> Rows:
-        cursor = self._cursor()
-        with _refusals(sql), self._watchdog.watching(cursor.interrupt):
-            rows: Rows = cursor.execute(sql.text, sql.parameters).fetchall()
-            return rows
+        return self._scans.rows(sql)
 
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self._connection.cursor()
-        return cursor
+    def _run_quickly(self, sql: Sql) -> Rows:
+        """By one thread; where that takes long, because what is looked for is rare, again by all of them."""
+        try:
+            return self._pages.rows(sql)
+        except Timeout:
+            return self._scans.rows(sql)
 
 
 def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
@@ -189,9 +233,10 @@ def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
     return len(found) == 1 or column.type in (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
-def _locked_down(folders: Sequence[Path]) -> duckdb.DuckDBPyConnection:
+def _locked_down(folders: Sequence[Path], threads: int | None) -> duckdb.DuckDBPyConnection:
     """A database that reads these folders and nothing else, and whose settings nobody changes any more."""
-    connection = duckdb.connect(config={"allow_unsigned_extensions": False, "autoinstall_known_extensions": False})
+    options: dict[str, Any] = {"allow_unsigned_extensions": False, "autoinstall_known_extensions": False}
+    connection = duckdb.connect(config=options if threads is None else {**options, "threads": threads})
     allowed = ", ".join(exp.Literal.string(f"{folder}/").sql(dialect="duckdb") for folder in folders)
     for setting in (
         "TimeZone = 'UTC'",
@@ -226,6 +271,13 @@ def _unreadable(sql: Sql, message: str) -> Exception:
         return _gone()
     named = next((path for path in files if path.name in message), files[0] if len(files) == 1 else Path("?"))
     return CorruptFile(str(named), "it cannot be decoded")
+
+
+def _in_utc(schema: Any) -> Any:
+    """The schema with times in UTC, which DuckDB has another name for."""
+    zoned = [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.tz is not None]
+    times = {name: schema.field(name).with_type(pa.timestamp("us", "UTC")) for name in zoned}
+    return pa.schema([times.get(field.name, field) for field in schema])
 
 
 def _gone() -> Gone:

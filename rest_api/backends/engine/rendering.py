@@ -55,13 +55,15 @@ class Renderer:
     def page(self, plan: Plan, most: int, after_row: int | None = None) -> exp.Select:
         """The first `most` rows and their positions; of rows as they are stored, those after `after_row`."""
         query = plan.query
-        statement = self._filtered(plan, self._read(plan, *POSITIONS)).limit(most, copy=False)
+        statement = _cut(self._filtered(plan, self._read(plan, *POSITIONS)), most)
         if after_row is not None:
             beyond = exp.GT(this=_column(POSITION[1].name), expression=self.bound(after_row, INTEGER))
             statement = statement.where(beyond, copy=False)
         if not plan.is_in_natural_order:
             statement = statement.order_by(*map(_ordered, query.order), copy=False)
-        return statement if query.page is None else statement.offset((query.page - 1) * query.limit, copy=False)
+        if query.page is not None:
+            statement.set("offset", exp.Offset(expression=exp.Literal.number((query.page - 1) * query.limit)))
+        return statement
 
     def per_parent(self, plan: Plan, most: int) -> exp.Select:
         """The first rows of each parent, at most `most` in all."""
@@ -94,7 +96,7 @@ class Renderer:
 
     def seen(self) -> exp.Subquery:
         """The view, with the positions of its rows."""
-        columns = [exp.alias_(self._column(column), column.name, quoted=True) for column in self.view.columns]
+        columns = [_named(self._column(column), column.name) for column in self.view.columns]
         positions = [exp.column(name) for name in POSITIONS.values()]
         statement = exp.select(*columns, *positions, copy=False).from_(self.relation.table.copy(), copy=False)
         if self.view.admission is not None:
@@ -211,6 +213,16 @@ def seen_type(column: ViewColumn) -> str:
 
 def _type_under(column: ViewColumn, way: Alternative) -> str:
     return _MASKED_TYPES.get(way.mask or "", column.stored.stored)
+
+
+def _cut(statement: exp.Select, most: int) -> exp.Select:
+    # Given as a number it would be written and parsed again.
+    statement.set("limit", exp.Limit(expression=exp.Literal.number(most)))
+    return statement
+
+
+def _named(value: Expression, name: str) -> exp.Alias:
+    return exp.Alias(this=value, alias=exp.Identifier(this=name, quoted=True))
 
 
 def _column(name: str) -> exp.Column:
