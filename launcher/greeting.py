@@ -11,6 +11,7 @@ FIRST_CALL = """\
     -d "{{\\"username\\": \\"admin\\", \\"password\\": \\"$PASSWORD\\"}}" \\
     | python3 -c 'import json, sys; print(json.load(sys.stdin)["access_token"])')
   curl -s "{core}/articles?select=id,title&limit=3" -H "Authorization: Bearer $TOKEN"
+  curl -s "{core}/data/datasets" -H "Authorization: Bearer $TOKEN"
 """
 FIRST_QUERY = """\
   mutation {{ login(username: "admin", password: "{password}") {{ success errors accessToken }} }}

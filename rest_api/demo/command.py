@@ -20,6 +20,7 @@ def make_demo(settings: Settings, session: Session, seed: int) -> None:
     plan = Plan.kept_in(settings.data_dir, seed)
     logins = make_logins()
     add_people(session, logins, plan.seed, plan.until)
+    _govern(session, settings)
     session.commit()
     _show(logins)
 
@@ -42,6 +43,12 @@ def _make_files(settings: Settings, seed: int) -> None:
             files.build(bar.update)
     except OSError as error:
         raise click.ClickException(f"the demo data cannot be written: {error.strerror or error}") from error
+
+
+def _govern(session: Session, settings: Settings) -> None:
+    from rest_api.demo.governance import govern  # its drivers take a second to load
+
+    govern(session, settings.lake_dir)
 
 
 def _show(logins: list[Login]) -> None:

@@ -41,6 +41,7 @@ def ready() -> dict[str, str]:
             connection.execute(text("select 1"))
     except SQLAlchemyError as error:
         raise Unavailable("The database does not answer", retry_after_seconds=1) from error
+    current_app.extensions["lakeport"].lake.catalog.storage.ping()
     return {"status": "ok"}
 
 
