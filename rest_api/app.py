@@ -30,16 +30,19 @@ from rest_api.places import Places
 from rest_api.proxies import TrustedProxies
 from rest_api.query.cursors import CursorSealer
 from rest_api.resources import (
+    accesses,
     analytics,
     articles,
     audit,
     datasets,
     documentation,
     events,
+    exports,
     grants,
     groups,
     health,
     jobs,
+    row_writes,
     rows,
     users,
     versions,
@@ -51,6 +54,7 @@ from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
 from rest_api.services.datasets import Datasets
 from rest_api.services.logins import LoginGate
+from rest_api.services.writes import Writes
 from rest_api.settings import Settings
 
 VERSION = "0.1.0"
@@ -60,7 +64,10 @@ RESOURCES = (
     articles,
     datasets,
     rows,
+    row_writes,
     versions,
+    exports,
+    accesses,
     analytics,
     grants,
     users,
@@ -85,6 +92,7 @@ class Lakeport:
     door: Door
     lake: Lake
     datasets: Datasets
+    writes: Writes
     description: Callable[[], dict[str, Any]]
 
 
@@ -113,6 +121,7 @@ def create_app_from_environment() -> TrustedProxies:
     configure_logging(settings.log_level)
     app = create_app(settings)
     lakeport: Lakeport = app.extensions["lakeport"]
+    lakeport.lake.writing.sweep()
     changes.recover_at_start(lakeport.door.engine, lakeport.lake.catalog)
     return TrustedProxies(app, settings.trusted_proxies)
 
@@ -141,6 +150,7 @@ def create_app(settings: Settings) -> Flask:
         settings=settings,
         lake=lake,
         datasets=Datasets(lake.catalog),
+        writes=Writes(engine, lake),
         tokens=auth.configure_tokens(app, settings, engine),
         cursors=CursorSealer(settings.cursor_key.encode()),
         login_gate=_login_gate(settings, engine),

@@ -10,7 +10,7 @@ from rest_api.backends.history import Version
 from rest_api.backends.storage import Entry, Storage
 from rest_api.errors import Conflict
 from rest_api.lake.names import is_name, is_within, name_of, path_of
-from rest_api.lake.snapshots import Snapshot
+from rest_api.lake.snapshots import FILES, Snapshot
 
 LOG = "_delta_log"
 
@@ -83,6 +83,24 @@ class Catalog:
     def committed(self, name: str, change_id: str) -> Committed | None:
         """What a change of a table came to; None where its log does not have it."""
         return TableLogs(self.storage, self.tables).committed(name, change_id)
+
+    def is_free(self, name: str) -> bool:
+        """Whether a dataset of this name could be made: there is none, nor one above or below it."""
+        parts = name.split(".")
+        above = [".".join(parts[:depth]) for depth in range(1, len(parts))]
+        if any(each in self.sql or self._is_dataset(path_of(each)) for each in above):
+            return False
+        return name not in self.sql and not self.storage.entries(path_of(name))
+
+    def _is_dataset(self, path: str) -> bool:
+        entries = self.storage.entries(path) or ()
+        return _is_table(entries) or is_dataset(entries)
+
+    def _put(self, path: str, change_id: str) -> Committed | None:
+        """The file that a change put into a folder: its name begins with the change's id."""
+        entries = self.storage.entries(path) or ()
+        has_it = any(entry.name.startswith(f"{change_id}.") for entry in entries)
+        return Committed(None, f"{FILES}:{path}") if has_it else None
 
     def _versioned(self, snapshot: Snapshot) -> str:
         """Where a table lies."""

@@ -30,9 +30,9 @@ _CUT = timedelta(milliseconds=1)
 
 @dataclass(frozen=True)
 class Committed:
-    """What a change came to: a version of the table of that identity."""
+    """What a change came to: a version of the table of that identity; a folder of files has none."""
 
-    version: int
+    version: int | None
     identity: str
 
 

@@ -18,6 +18,7 @@ from rest_api.backends.footers import Footers
 from rest_api.backends.parsed import ParsedTexts
 from rest_api.backends.parsing import Parser
 from rest_api.backends.storage.local import LocalStorage
+from rest_api.backends.writing import Writing
 from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL
@@ -25,9 +26,10 @@ from rest_api.lake.snapshots import SQL
 
 @dataclass(frozen=True)
 class Lake:
-    """A catalog, and for each kind of dataset the engine that reads it."""
+    """A catalog, what writes, and for each kind of dataset the engine that reads it."""
 
     catalog: Catalog
+    writing: Writing
     files: Engine
     sql: Engine
 
@@ -46,12 +48,14 @@ class Folders:
 
 def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, seconds: float) -> Lake:
     """The lake in a folder and the tables of a database; `secret` keys the hash mask."""
+    places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     storage, footers = LocalStorage(places.root), Footers()
-    parsed = ParsedTexts(places.parsed, Parser())
-    parsed.sweep()
+    parser = Parser()
+    parsed = ParsedTexts(places.parsed, parser)
     folders = DataFolders(storage, footers, parsed)
     return Lake(
         Catalog(storage, DeltaTables(), folders, {name: snapshot_of(table) for name, table in tables.items()}),
+        Writing(storage, parser, parsed),
         DuckDbEngine([places.root, places.parsed], MaskKey.of(secret), footers, seconds),
         SqlEngine(database, tables, secret),
     )

@@ -210,7 +210,7 @@ def _undo(session: Session, change_id: str) -> None:
 
 def _change(row: DatasetChange) -> Change:
     intent = Intent(row.dataset, row.kind, row.identity, row.user_id, row.username, row.rows)
-    if row.version is None or row.identity is None:
+    if row.state != DONE or row.identity is None:
         return Change(row.id, intent)
     return Change(row.id, intent, Committed(row.version, row.identity))
 

@@ -127,12 +127,14 @@ def _stored(
     parameters: dict[str, Any],
 ) -> Expression:
     wanted = sql_type(column.stored)
-    if column.name in snapshot.partition_columns and files:
-        return exp.cast(_partition(column.name, files, parameters), wanted, dialect="duckdb")
     found = {each.stored for footer in read for each in footer.columns if each.name == column.name}
+    value = exp.Column(this=exp.Identifier(this=column.name, quoted=True))
+    if column.name in snapshot.partition_columns and files:
+        shared = exp.cast(_partition(column.name, files, parameters), wanted, dialect="duckdb")
+        # Rows that are only about to be written hold the value themselves.
+        return exp.Coalesce(this=shared, expressions=[exp.cast(value, wanted, dialect="duckdb")]) if found else shared
     if not found:
         return exp.cast(exp.null(), wanted, dialect="duckdb")
-    value = exp.Column(this=exp.Identifier(this=column.name, quoted=True))
     is_same = all(sql_type(each) == wanted for each in found)
     return value if is_same else exp.cast(value, wanted, dialect="duckdb")
 

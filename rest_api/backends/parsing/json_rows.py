@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any, NoReturn
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from rest_api.backends.parsing.columns import MAX_COLUMNS, check_known, check_names
 from rest_api.backends.parsing.conversion import REASONS, TIMESTAMP, TIMESTAMP_TEXT, Unfit, fitted, from_text
@@ -25,6 +26,7 @@ _READ_CHARACTERS = 2**18
 _BLANKS = " \t\r\n"
 _NOT_BLANK = re.compile(f"[^{_BLANKS}]")
 _LONGEST_TOKEN = 16  # -Infinity, \ud83d\ude00
+_NUMBER = re.compile(r"-?[0-9]{1,80}(?:\.[0-9]{1,80})?(?:[eE][+-]?[0-9]{1,2})?")
 _MAX_INT64 = 2**63 - 1
 _EXACT_IN_DOUBLE = 2**53
 
@@ -70,7 +72,7 @@ def _typed(batches: Iterator[list[_Element]], schema: pa.Schema, unit: str) -> I
             if not element.value.keys() <= known:
                 check_known(list(element.value), schema, Place(unit, element.number))
         place = _Places(batch, unit)
-        columns = [fitted(_values(batch, column.name), column, _from_values, place) for column in schema]
+        columns = [fitted(_values(batch, column.name), column, from_values, place) for column in schema]
         yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
 
@@ -277,7 +279,7 @@ def _observe(batch: list[_Element], seen: dict[str, _Seen], unit: str) -> None:
         column.observe(_values(batch, name))
 
 
-def _from_values(values: list[Any], type_: pa.DataType) -> pa.Array:
+def from_values(values: list[Any], type_: pa.DataType) -> pa.Array:
     """JSON values as a column. Raises one of `conversion.REASONS`."""
     kinds = {type(value) for value in values} - {type(None)}
     if pa.types.is_string(type_) or pa.types.is_large_string(type_):
@@ -288,7 +290,10 @@ def _from_values(values: list[Any], type_: pa.DataType) -> pa.Array:
         return _checked_texts(values, type_)
     if not kinds <= _kinds_of(type_):
         raise Unfit
-    return pa.array(_numbers(values, kinds, type_), type_)
+    array = pa.array(_numbers(values, kinds, type_), type_)
+    if pa.types.is_floating(type_) and pc.all(pc.is_finite(array)).as_py() is False:
+        raise Unfit
+    return array
 
 
 def _checked_texts(values: list[Any], type_: pa.DataType) -> pa.Array:
@@ -316,7 +321,15 @@ def _kinds_of(type_: pa.DataType) -> set[type]:
 def _numbers(values: list[Any], kinds: set[type], type_: pa.DataType) -> list[Any]:
     if pa.types.is_floating(type_) and Decimal in kinds:
         return [float(value) if isinstance(value, Decimal) else value for value in values]
+    if pa.types.is_decimal(type_) and str in kinds:
+        return [_number_in(value) if isinstance(value, str) else value for value in values]
     return values
+
+
+def _number_in(text: str) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise Unfit
+    return Decimal(text)
 
 
 def _text(value: Any) -> str | None:

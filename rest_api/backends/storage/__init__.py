@@ -2,8 +2,9 @@
 
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 from rest_api.errors import Unavailable
@@ -35,6 +36,18 @@ class Storage(Protocol):
 
     def walk(self, path: str) -> Iterator[tuple[str, tuple[Entry, ...]]]:
         """A folder and all below it whose names could be datasets, each with its entries, by path."""
+
+    def staging(self) -> AbstractContextManager[Path]:
+        """A folder on the lake's own disk that no dataset is found in; what is left in it goes at the end."""
+
+    def put(self, staged: Path, path: str) -> None:
+        """Move a file or folder from a staging folder to its place, whole. Raises Conflict where something is."""
+
+    def alone(self, path: str) -> AbstractContextManager[None]:
+        """Nobody else works on a path under this lock meanwhile. Raises Overloaded after ten seconds."""
+
+    def sweep(self) -> None:
+        """Delete the staging folders of processes that are gone."""
 
     def ping(self) -> None:
         """Raises Unavailable where the storage does not answer."""

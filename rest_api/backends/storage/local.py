@@ -1,15 +1,20 @@
 """Storage on the local disk, or on whatever is mounted there."""
 
+import errno
+import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import structlog
 
-from rest_api.backends.storage import Entry
-from rest_api.errors import NotFound, Unavailable
+from rest_api.backends.storage import Entry, refusing_full_disks, workplaces
+from rest_api.errors import Conflict, NotFound, Unavailable
 from rest_api.lake.names import is_segment
 
+STAGING, LOCKS = "_staging", "_locks"
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR, errno.EISDIR)
 log = structlog.get_logger(__name__)
 
 
@@ -51,6 +56,28 @@ class LocalStorage:
             if entry.is_folder and self._may_enter(path, entry.name):
                 yield from self.walk(f"{path.rstrip('/')}/{entry.name}")
 
+    def staging(self) -> AbstractContextManager[Path]:
+        return workplaces.workplace(self._root / STAGING)
+
+    def put(self, staged: Path, path: str) -> None:
+        place = self._resolved(path)
+        if place is None:
+            raise _taken()
+        try:
+            with refusing_full_disks():
+                _move(staged, place)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            raise _taken() from error
+
+    def alone(self, path: str) -> AbstractContextManager[None]:
+        name = hashlib.blake2b(path.encode(), digest_size=16).hexdigest()
+        return workplaces.alone(self._root / LOCKS / name)
+
+    def sweep(self) -> None:
+        workplaces.sweep(self._root / STAGING)
+
     def ping(self) -> None:
         if not self._root.is_dir():
             raise _unreachable()
@@ -77,6 +104,23 @@ class LocalStorage:
 def _entry(found: "os.DirEntry[str]") -> Entry:
     status = found.stat(follow_symlinks=False)
     return Entry(found.name, found.is_dir(follow_symlinks=False), status.st_size, status.st_mtime_ns)
+
+
+def _move(staged: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if staged.is_dir():
+        staged.rename(place)  # an empty folder gives way, another one does not
+    else:
+        place.hardlink_to(staged)
+    descriptor = os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _taken() -> Conflict:
+    return Conflict("There is something else at this place of the lake")
 
 
 def _unreachable() -> Unavailable:
