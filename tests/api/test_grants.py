@@ -347,14 +347,15 @@ def test_a_folder_grant_holds_by_the_types_of_each_dataset(admin: Caller, reader
 
 # Nobody passes on more than he has
 
-OWN = {"columns": ["amount", "country", "user_name"], "filter": "country=eq.FR", "masks": {"user_name": "last4"}}
+OWN = {"columns": ["amount", "country", "user_name"], "filter": "country=eq.FR", "masks": {"user_name": "hash"}}
 NARROWER = {
     "the same": OWN,
     "fewer columns": OWN | {"columns": ["amount"], "masks": {}},
-    "a stronger mask": OWN | {"masks": {"user_name": "hash"}},
+    "a stronger mask": OWN | {"masks": {"user_name": "null"}},
     "one more mask": OWN | {"masks": {"user_name": "null", "country": "hash"}},
     "another condition": OWN | {"filter": "amount=gt.100&country=eq.FR"},
     "conditions in a group": OWN | {"filter": "and=(country.eq.FR,or(amount.gt.5,amount.lt.2))"},
+    "conditions beside a group": OWN | {"filter": "amount=gt.1&and=(country.eq.FR,amount.lt.400)"},
     "the same condition in other words": OWN | {"filter": "country=FR"},
     "an end": OWN | {"expires_at": "2999-01-01T00:00:00Z"},
 }
@@ -362,6 +363,7 @@ WIDER = {
     "all columns": ({"filter": "country=eq.FR"}, "columns"),
     "one more column": (OWN | {"columns": ["amount", "country", "status"], "masks": {}}, "columns"),
     "no mask": (OWN | {"masks": {}}, "masks"),
+    "a weaker mask": (OWN | {"masks": {"user_name": "last4"}}, "masks"),
     "no filter": (OWN | {"filter": None}, "filter"),
     "another filter": (OWN | {"filter": "country=eq.DE"}, "filter"),
     "any of his conditions": (OWN | {"filter": "or=(country.eq.FR,amount.gt.5)"}, "filter"),
