@@ -250,13 +250,22 @@ def test_rows_are_paired_by_a_key_that_the_caller_sees(app: Flask, folder: Path,
 
 def test_a_column_of_one_version_is_null_in_the_other(folder: Path, admin: Caller) -> None:
     append(folder, pa.table({"id": pa.array([1], pa.int32()), "old": ["x"]}))
-    overwrite(folder, pa.table({"id": pa.array([1, 2], pa.int64()), "new": [None, "y"]}))
+    overwrite(folder, pa.table({"id": pa.array([1, 2], pa.int64()), "new": [None, True]}))
     answer = admin.get(f"{DATASETS}/people/diff?from=0&to=1").json
     assert [each["row"] for each in answer["data"]] == [
         {"id": 1, "new": None, "old": "x"},
         {"id": 1, "new": None, "old": None},
-        {"id": 2, "new": "y", "old": None},
+        {"id": 2, "new": True, "old": None},
     ]
+
+
+def test_a_row_that_a_new_column_brings_into_view_is_added(app: Flask, folder: Path, admin: Caller) -> None:
+    append(folder, pa.table({"id": [1, 2]}))
+    write_deltalake(folder, pa.table({"id": [3], "city": ["Lyon"]}), mode="append", schema_mode="merge")
+    give(admin, "rita", "people", filter="id=1")
+    give(admin, "rita", "people", filter="city=is.null")
+    answer = log_in(app, "rita").get(f"{DATASETS}/people/diff?from=0&to=1")
+    assert changed(answer) == [("added", 2, None)]
 
 
 def test_the_versions_a_filter_cannot_speak_of_are_as_hidden_as_ever(app: Flask, folder: Path, admin: Caller) -> None:
@@ -393,6 +402,19 @@ def test_a_change_whose_process_was_killed_is_told_of_once(app: Flask, admin: Ca
     assert states(app) == [("done", 3)]
 
 
+def test_a_change_that_others_end_first_is_told_of_once(app: Flask, admin: Caller, monkeypatch: Any) -> None:
+    catalog, engine, finish = app.extensions["lakeport"].lake.catalog, engine_of(app), changes.finish
+
+    def be_second(*arguments: Any) -> None:
+        monkeypatch.setattr(changes, "finish", finish)
+        changes.recover(engine, catalog)
+        finish(*arguments)
+
+    monkeypatch.setattr(changes, "finish", be_second)
+    assert restore(admin, 0).json["version"] == 3
+    assert len(told(admin)) == 1
+
+
 def test_a_call_repeated_after_a_kill_finds_what_it_did(app: Flask, admin: Caller, monkeypatch: Any) -> None:
     kill_after_the_commit(app, admin, monkeypatch, "k")
     assert code(restore(admin, 1, "k")) == (422, "idempotency_key_reused")
@@ -467,13 +489,25 @@ def test_restores_at_the_same_moment_come_one_after_the_other(app: Flask) -> Non
     assert DeltaTable(lake_folder(app) / "transactions").version() == max(done)
 
 
-def test_a_damaged_file_is_named_to_managers_only(app: Flask, admin: Caller) -> None:
+def cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def scramble(file: Path) -> None:
+    """Leave the footer as it is."""
+    with file.open("r+b") as opened:
+        opened.seek(4)
+        opened.write(b"\xff" * 1_000)
+
+
+@pytest.mark.parametrize("damage", [cut, scramble])
+def test_a_damaged_file_is_named_to_managers_only(app: Flask, admin: Caller, damage: Callable[[Path], None]) -> None:
     give(admin, "rita", "transactions")
     place = lake_folder(app) / "transactions"
     (added,) = {*DeltaTable(place).file_uris()} - {*DeltaTable(place, version=1).file_uris()}
     file = Path(added)
-    os.truncate(file, file.stat().st_size // 2)
-    for path in ("rows", "rows?version=2", "rows?order=amount", "diff?from=1&to=2", "diff?from=2&to=0"):
+    damage(file)
+    for path in ("rows?timestamp=gt.2026-10-08", "rows?order=amount", "diff?from=1&to=2", "diff?from=2&to=1"):
         whole, part = (caller.get(f"{TABLE}/{path}") for caller in (admin, log_in(app, "rita")))
         assert code(whole) == code(part) == (409, "dataset_corrupt"), path
         assert file.name in whole.json["detail"]

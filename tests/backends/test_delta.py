@@ -413,6 +413,8 @@ def test_files_stay_as_long_as_is_set_even_where_checkpoints_forgot_them(lake: L
     lake.append([reading(1)])
     lake.append([reading(2)], mode="overwrite")
     grown_old(lake.folder, 20)
+    for file in lake.folder.glob("*.parquet"):
+        os.utime(file, (0, 0))
     DeltaTable(lake.folder).create_checkpoint()
     assert child.maintain(lake.location, 30 * 24)["files_deleted"] == 0
     assert sum(lake.rows(0).values()) == 1

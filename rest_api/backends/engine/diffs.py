@@ -6,7 +6,6 @@ from typing import Any
 from sqlglot import exp
 
 from rest_api.backends.engine.masks import spoken
-from rest_api.backends.engine.parquet import sql_type
 from rest_api.backends.engine.rendering import Renderer, Sql, seen_type
 from rest_api.lake.diffs import ADDED, CHANGED, CHANGES, REMOVED, Diff
 from rest_api.lake.views import ViewColumn
@@ -59,15 +58,10 @@ def _shown(before: ViewColumn | None, after: ViewColumn | None, which: str) -> E
     """A column of one version as both versions can be compared by it."""
     own, other = (before, after) if which == "before" else (after, before)
     if own is None:
-        missing = seen_type(other) if other is not None else "string"
-        return exp.cast(exp.null(), _read_type(missing), dialect="duckdb")
+        return exp.null()
     value = exp.Column(this=exp.Identifier(this=own.name, quoted=True))
     is_alike = other is None or other.type is own.type or {own.type, other.type} <= _NUMBERS
     return value if is_alike else spoken(value, seen_type(own))
-
-
-def _read_type(stored: str) -> str:
-    return "TIMESTAMP" if stored.startswith("date") else "VARCHAR" if "binary" in stored else sql_type(stored)
 
 
 def _differing(rows: Sequence[str], key: Sequence[str]) -> exp.Select:

@@ -1,7 +1,8 @@
 """DuckDB reads the lake's Parquet files: in this process, locked into the lake's folders, with a deadline."""
 
+import re
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -35,6 +36,8 @@ from rest_api.query.sql import Page
 BATCH_ROWS = 8_192
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
+MOST_PROBED = 64
+_GLOBBED = re.compile(r"\[([*?\[])\]")
 Rows = list[tuple[Any, ...]]
 
 
@@ -262,15 +265,37 @@ def _refusals(sql: Sql) -> Iterator[None]:
         raise Overloaded("The query needs more memory than there is; ask for less", retry_after_seconds=5) from error
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise _unreadable(sql, str(error)) from error
+    except duckdb.Error as error:
+        if type(error) is not duckdb.Error:
+            raise
+        # What DuckDB's Parquet reader says of pages that are none has no kind of its own.
+        raise _unreadable(sql, str(error)) from error
 
 
 def _unreadable(sql: Sql, message: str) -> Exception:
-    files = [Path(path) for name, paths in sql.parameters.items() if name.endswith("files") for path in paths]
-    missing = [path for path in files if not path.exists()]
-    if missing:
+    written = [path for name, paths in sql.parameters.items() if name.endswith("files") for path in paths]
+    files = {_GLOBBED.sub(r"\1", path): path for path in written}
+    if any(not Path(path).exists() for path in files):
         return _gone()
-    named = next((path for path in files if path.name in message), files[0] if len(files) == 1 else Path("?"))
-    return CorruptFile(str(named), "it cannot be decoded")
+    named = next((path for path in files if Path(path).name in message), None)
+    return CorruptFile(named or _undecodable(files) or "?", "it cannot be decoded")
+
+
+def _undecodable(files: Mapping[str, str]) -> str | None:
+    """The first of some files that cannot be read to its end; not looked for among very many."""
+    if len(files) == 1:
+        return next(iter(files))
+    with duckdb.connect() as alone:
+        tried = list(files)[:MOST_PROBED]
+        return next((path for path in tried if not _decodes(alone, files[path])), None)
+
+
+def _decodes(connection: duckdb.DuckDBPyConnection, file: str) -> bool:
+    try:
+        connection.execute("select bit_xor(hash(each)) from read_parquet($file) each", {"file": file}).fetchall()
+    except duckdb.Error:
+        return False
+    return True
 
 
 def _in_utc(schema: Any) -> Any:
