@@ -91,6 +91,7 @@ class Door:
             self._settle(response)
         except Exception as error:  # noqa: BLE001  (whatever it was, an answer is made of it)
             self.db.session.rollback()
+            response.close()  # a stream that nobody will read holds a place and a query
             response = problems.answer(error)
         self._dress(response)
         self._observe(response)

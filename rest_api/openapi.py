@@ -45,6 +45,7 @@ REASONS = {
     409: "It conflicts with what is there, or with a call that is still running",
     410: "It is not kept any more",
     412: "It has changed since the ETag in If-Match",
+    406: "The answer cannot be given in a media type that Accept names",
     408: "The body did not come in time",
     413: "The body is larger than this call takes",
     415: "The body is of another media type than this call takes",

@@ -1,6 +1,6 @@
 """The Engine port: runs plans. It never sees a user's SQL, only values that were checked against a view."""
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, Protocol
 
 from rest_api.lake.diffs import Diff, DiffPage
@@ -21,8 +21,8 @@ class Engine(Protocol):
     def distinct(self, plan: Plan, columns: tuple[str, ...]) -> int:
         """How many different values some columns have together."""
 
-    def batches(self, plan: Plan) -> Iterator[Any]:
-        """All rows in their order, as `pyarrow.RecordBatch` of a bounded number of rows."""
+    def batches(self, plan: Plan) -> Generator[Any, None, None]:
+        """All rows in their order, as `pyarrow.RecordBatch` of a bounded number of rows; at least one batch."""
 
     def figures(self, plan: FigurePlan) -> list[tuple[Any, ...]]:
         """The groups of a figure in their order: step, where there are steps (microseconds), values, measures."""

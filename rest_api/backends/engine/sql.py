@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -45,8 +45,15 @@ from rest_api.models.base import UtcDateTime
 from rest_api.query.conditions import Column, ColumnType
 from rest_api.query.sql import Page, Reading, Source, rendered
 
-BATCH_ROWS = 1_000
+BATCH_ROWS = 200
 _HASH = "lakeport_hash"
+_ARROW_TYPES = {
+    ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.INTEGER: pa.int64(),
+    ColumnType.NUMBER: pa.float64(),
+    ColumnType.TIMESTAMP: pa.timestamp("us", "UTC"),
+    ColumnType.TEXT: pa.string(),
+}
 _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnType, str], ...] = (
     (Boolean, ColumnType.BOOLEAN, "bool"),
     (Integer, ColumnType.INTEGER, "int64"),
@@ -90,13 +97,14 @@ class SqlEngine:
             values = select(*(source.columns[name] for name in columns)).where(*source.restrictions).distinct()
             return session.scalar(select(func.count()).select_from(values.subquery())) or 0
 
-    def batches(self, plan: Plan) -> Iterator[Any]:
+    def batches(self, plan: Plan) -> Generator[Any, None, None]:
         with self._session() as session:
             reading = Reading(self._source(plan), plan.query)
             found = session.execute(reading.statement.limit(None), execution_options={"yield_per": BATCH_ROWS})
+            schema = _schema(plan)
+            yield pa.RecordBatch.from_pylist([], schema)
             for rows in found.partitions():
-                columns = zip(*(row[: len(plan.names)] for row in rows), strict=True)
-                yield pa.record_batch([pa.array(column) for column in columns], names=list(plan.names))
+                yield pa.RecordBatch.from_pylist([dict(zip(plan.names, row, strict=False)) for row in rows], schema)
 
     def figures(self, plan: FigurePlan) -> list[tuple[Any, ...]]:
         raise Conflict(f"No figures are made of sql datasets such as {plan.snapshot.name}", code="unsupported")
@@ -179,6 +187,10 @@ class SqlEngine:
 def _kind(column: Any) -> tuple[ColumnType, str]:
     found = next(((kind, stored) for base, kind, stored in _KINDS if isinstance(column.type, base)), None)
     return found or (ColumnType.TEXT, "string")
+
+
+def _schema(plan: Plan) -> Any:
+    return pa.schema([(name, _ARROW_TYPES[plan.view.by_name[name].type]) for name in plan.names])
 
 
 def _hidden(name: str) -> str:
