@@ -21,6 +21,9 @@ from rest_api.lake.snapshots import TABLE, DataFile, Snapshot
 
 KEPT_VERSIONS = 64
 COMMIT_ATTEMPTS = 10
+RESERVED = frozenset({"file_index", "file_row_number"})
+"""The names of a row's place, which no column can have."""
+_State = tuple[int, tuple[int, int, int] | None]
 CHANGE = "lakeport_change"
 """The member of a commit's information that holds the id of its change."""
 READABLE_FEATURES = frozenset({"timestampNtz", "v2Checkpoint", "vacuumProtocolCheck", "deletionVectors", "appendOnly"})
@@ -41,7 +44,7 @@ class DeltaTables:
 
     def __init__(self) -> None:
         self._handles: dict[str, _Handle] = {}
-        self._versions: OrderedDict[tuple[str, int, int], Snapshot] = OrderedDict()
+        self._versions: OrderedDict[tuple[str, str, int, int], Snapshot] = OrderedDict()
         self._histories: dict[str, History] = {}
         self._lock = Lock()
 
@@ -55,7 +58,7 @@ class DeltaTables:
             return newest
         if not 0 <= version <= (newest.version or 0):
             raise NotFound(f"Versions go from 0 to {newest.version}", code="version_not_found")
-        return self._kept_version(name, location, version)
+        return self._kept_version(newest, location, version)
 
     def versions(self, snapshot: Snapshot, location: str, before: int | None, most: int) -> list[Version]:
         """The newest versions up to a snapshot's, or those before a number, newest first, as far as the log reaches."""
@@ -114,14 +117,14 @@ class DeltaTables:
         with self._lock:
             return self._handles.setdefault(location, _Handle(location))
 
-    def _kept_version(self, name: str, location: str, version: int) -> Snapshot:
-        key = (location, _log_of(location).stat().st_ino, version)
+    def _kept_version(self, newest: Snapshot, location: str, version: int) -> Snapshot:
+        key = (location, newest.identity, _log_of(location).stat().st_ino, version)
         with self._lock:
             kept = self._versions.get(key)
         if kept is not None:
             return kept
         try:
-            snapshot = _snapshot(name, location, DeltaTable(location, version=version))
+            snapshot = _snapshot(newest.name, location, DeltaTable(location, version=version))
         except DeltaError as error:
             raise _gone(version) from error
         with self._lock:
@@ -139,27 +142,26 @@ class _Handle:
         self._lock = Lock()
         self._table: DeltaTable | None = None
         self._snapshot: Snapshot | None = None
-        self._inode = 0
+        self._state: _State = (0, None)
 
     def newest(self, name: str) -> Snapshot | None:
         with self._lock:
             try:
-                inode = _log_of(self._location).stat().st_ino
+                is_known = self._table is not None and self._state == _state(self._location, self._table.version())
             except (FileNotFoundError, NotADirectoryError):
                 self._table = self._snapshot = None
                 return None
-            if self._table is None or inode != self._inode:
-                return self._opened(name, inode)
-            return self._updated(name, self._table)
+            return self._updated(name, self._table) if self._table and is_known else self._opened(name)
 
-    def _opened(self, name: str, inode: int) -> Snapshot | None:
+    def _opened(self, name: str) -> Snapshot | None:
+        self._table = self._snapshot = None
         try:
             self._table = DeltaTable(self._location)
         except TableNotFoundError:
             return None
         except DeltaError as error:
             raise _unsupported("it cannot be opened") from error
-        self._inode = inode
+        self._state = _state(self._location, self._table.version())
         self._snapshot = _snapshot(name, self._location, self._table)
         return self._snapshot
 
@@ -167,12 +169,23 @@ class _Handle:
         following = _log_of(self._location) / f"{table.version() + 1:020}.json"
         if self._snapshot is None or following.exists():
             table.update_incremental()
+            self._state = _state(self._location, table.version())
             self._snapshot = _snapshot(name, self._location, table)
         return self._snapshot
 
 
 def _log_of(location: str) -> Path:
     return Path(location) / "_delta_log"
+
+
+def _state(location: str, version: int) -> "_State":
+    """What tells a table from another one in its place: the numbers of folders and files are given again."""
+    log = _log_of(location)
+    try:
+        commit = (log / f"{version:020}.json").stat()
+    except FileNotFoundError:
+        return log.stat().st_ino, None
+    return log.stat().st_ino, (commit.st_ino, commit.st_mtime_ns, commit.st_size)
 
 
 def _snapshot(name: str, location: str, table: DeltaTable) -> Snapshot:
@@ -193,6 +206,9 @@ def _snapshot(name: str, location: str, table: DeltaTable) -> Snapshot:
 
 def _require_readable(table: DeltaTable) -> None:
     protocol = table.protocol()
+    reserved = sorted({field.name.lower() for field in table.schema().fields} & RESERVED)
+    if reserved:
+        raise _unsupported(f"a column named {reserved[0]}")
     beyond = sorted(set(protocol.reader_features or ()) - READABLE_FEATURES)
     if beyond:
         raise _unsupported(", ".join(beyond))

@@ -61,11 +61,13 @@ class DataFolders:
         keys = tuple(dict.fromkeys(key for each in found for key in each.partition))
         kinds = {key: _partition_type([each.partition.get(key) for each in found]) for key in keys}
         read = [self._read(each, kinds) for each in found]
+        columns = _union([footer for _, footer in read], kinds)
+        _require_distinct(columns, path)
         return Snapshot(
             name=name,
             kind=FILES,
             identity=f"files:{path}",
-            columns=_union([footer for _, footer in read], kinds),
+            columns=columns,
             partition_columns=keys,
             files=tuple(file for file, _ in read),
         )
@@ -118,7 +120,7 @@ def _common(one: str, other: str) -> str:
     """The type of a column that is stored as two: the wider number, else the same kind, else text."""
     kinds = {LakeColumn("", one).type, LakeColumn("", other).type}
     if kinds == {ColumnType.INTEGER} and one in _WHOLE_TYPES and other in _WHOLE_TYPES:
-        return "int64"
+        return "decimal128(20, 0)" if "uint64" in (one, other) else "int64"
     if kinds <= {ColumnType.INTEGER, ColumnType.NUMBER}:
         return "double"
     return "timestamp[us, tz=UTC]" if kinds == {ColumnType.TIMESTAMP} else "string"

@@ -75,7 +75,10 @@ def _group(group: Any, place: int) -> Group | None:
     statistics = group.column(place).statistics
     if statistics is None or not statistics.has_min_max:
         return None
-    return group.num_rows, statistics.min, statistics.max
+    try:
+        return group.num_rows, statistics.min, statistics.max
+    except OverflowError:
+        return None  # a time that no datetime can be
 
 
 class Footers:

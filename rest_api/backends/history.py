@@ -34,7 +34,7 @@ class History:
         self._log = log
         self._change_member = change_member
         self._lock = Lock()
-        self._inode = 0
+        self._first: tuple[int, int] | None = None
         self._versions: list[Version] = []
 
     def page(self, newest: int, greatest: int, most: int) -> list[Version]:
@@ -68,14 +68,23 @@ class History:
                 self._versions.append(self._read(number))
             except FileNotFoundError:
                 self._versions = []  # cut at this moment: what is older is gone too
+        self._first = self._state(self._versions[0].number) if self._versions else None
         return self._versions
 
     def _forget_what_was_cut(self) -> None:
-        inode = self._log.stat().st_ino
-        if inode != self._inode:
-            self._inode, self._versions = inode, []
-        if self._versions and not self._commit(self._versions[0].number).exists():
+        state = self._state(self._versions[0].number) if self._versions else None
+        if state is None:
             self._versions = [each for each in self._versions if self._commit(each.number).exists()]
+        elif state != self._first:
+            self._versions = []  # those of another table that was in this place
+
+    def _state(self, number: int) -> tuple[int, int] | None:
+        """What tells a commit from another one of the number; None where it is not there."""
+        try:
+            status = self._commit(number).stat()
+        except FileNotFoundError:
+            return None
+        return status.st_ino, status.st_mtime_ns
 
     def _kept(self, newest: int) -> range:
         """The commits that the log holds without a gap up to the newest one."""

@@ -3,6 +3,8 @@
 import re
 
 MAX_CHARACTERS = 300
+MAX_SEGMENT_BYTES = 255
+"""As much as the name of a folder may have on the disks of today."""
 QUARANTINE = "_quarantine"
 _SEGMENT = re.compile(r"(?![_ ])[^/.=\\\x00-\x1f\x7f\ud800-\udfff]{1,128}(?<! )")
 _NEW_SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -10,7 +12,7 @@ _NEW_SEGMENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 def is_segment(text: str) -> bool:
     """Whether a folder of this name can be a dataset or lead to one."""
-    return _SEGMENT.fullmatch(text) is not None
+    return _SEGMENT.fullmatch(text) is not None and len(text.encode()) <= MAX_SEGMENT_BYTES
 
 
 def is_name(text: str) -> bool:

@@ -1,6 +1,8 @@
 """Which files cannot hold a row that a condition is true of, by the ranges that the log gives of their columns."""
 
+import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from rest_api.lake.snapshots import DataFile
@@ -8,6 +10,8 @@ from rest_api.lake.views import View
 from rest_api.query.conditions import And, Comparison, Condition, Or
 
 Numbered = tuple[int, DataFile]
+# A log writes numbers as floating ones: of a float32 seven digits are sure, of a decimal fifteen.
+_FLOAT_SLACK, _DECIMAL_SLACK = 1e-6, Decimal("1e-14")
 
 
 def relevant(files: Sequence[DataFile], view: View, where: Condition | None) -> list[Numbered]:
@@ -40,8 +44,18 @@ def _may_hold(condition: Condition | None, file: DataFile, known: frozenset[str]
 def _ends(file: DataFile, column: str) -> tuple[Any, Any] | None:
     if column in file.partition:
         value = file.partition[column]
-        return None if value is None else (value, value)
-    return file.ranges.get(column)
+        return None if value is None else _widened(value, value)
+    found = file.ranges.get(column)
+    return None if found is None else _widened(*found)
+
+
+def _widened(low: Any, high: Any) -> tuple[Any, Any]:
+    """Ends that no value lies beyond. NaN is greater than all numbers, and no log tells of it."""
+    if isinstance(low, float):
+        return low - abs(low) * _FLOAT_SLACK, math.inf
+    if isinstance(low, Decimal):
+        return low - abs(low) * _DECIMAL_SLACK, high + abs(high) * _DECIMAL_SLACK
+    return low, high
 
 
 def _overlaps(comparison: Comparison, low: Any, high: Any) -> bool:

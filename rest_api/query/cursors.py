@@ -20,6 +20,7 @@ from rest_api.query.values import wrong
 
 NONCE_BYTES = 12
 KEY_BYTES = 32
+PADDED_BYTES = 128
 MAX_CURSOR_CHARACTERS = 8_000
 
 
@@ -77,7 +78,7 @@ class CursorSealer:
         Raises Invalid where the row's values are too long to go on from.
         """
         written = [_written(value) for value in position]
-        content = json.dumps([binding.asked, binding.policy, binding.pin, *written]).encode()
+        content = _padded(json.dumps([binding.asked, binding.policy, binding.pin, *written]).encode())
         authenticated = binding.place.authenticated
         nonce = self._nonce(content, authenticated)
         cursor = _text(nonce + self._cipher.encrypt(nonce, content, authenticated))
@@ -121,6 +122,11 @@ class CursorSealer:
         # A nonce repeats only where key, content and place do, and then nothing new is said under it.
         bound = len(authenticated).to_bytes(8) + authenticated + content
         return hashlib.blake2b(bound, key=self._nonce_key, digest_size=NONCE_BYTES).digest()
+
+
+def _padded(content: bytes) -> bytes:
+    """The content, with room for every place in a list: the length of a cursor tells nothing of hidden rows."""
+    return content.ljust(-(-len(content) // PADDED_BYTES) * PADDED_BYTES)
 
 
 def _text(raw: bytes) -> str:

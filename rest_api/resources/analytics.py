@@ -19,7 +19,7 @@ from rest_api.query.cursors import Binding, Place
 from rest_api.query.grammar import parse_url
 from rest_api.query.values import from_text, wrong
 from rest_api.request import reader, recorded, session
-from rest_api.resources.listing import Pairs, encode, given_pairs, next_url_of, sealer
+from rest_api.resources.listing import Pairs, encode, given_pairs, next_url_of, sealer, tag_of
 from rest_api.resources.rows import version_asked
 from rest_api.resources.wire import Blueprint, Time, WireSchema
 from rest_api.services import figures
@@ -279,7 +279,10 @@ def _answer(
     recorded(dataset=figures.DATASET, columns=figures.used_columns(plan), rows=len(rows))
     data = [_group(plan, row) for row in rows]
     body = {"data": data, "from": plan.window.start, "to": plan.window.end, **(following or {})}
-    return Response(encode(body), mimetype="application/json")
+    response = Response(encode(body), mimetype="application/json")
+    if following is not None:
+        response.set_etag(tag_of(body))
+    return response
 
 
 def _group(plan: FigurePlan, row: tuple[Any, ...]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from flask import Response, current_app, request
 from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow, current_principal
-from rest_api.errors import NotFound
+from rest_api.errors import Conflict, Forbidden, NotFound
 from rest_api.lake.grants import MANAGE
 from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.cursors import Binding
@@ -45,7 +45,9 @@ class DatasetSchema(WireSchema):
     columns = fields.List(fields.Nested(DatasetColumnSchema), metadata={"description": "in their order"})
     rows = fields.Integer(allow_none=True, metadata={"description": "how many rows, where that is known"})
     bytes = fields.Integer(allow_none=True, metadata={"description": "size of its files"})
-    version = fields.Integer(allow_none=True, metadata={"description": "the newest version of a table"})
+    version = fields.Integer(
+        allow_none=True, metadata={"description": "the newest version of a table that is seen as a whole"}
+    )
     description = fields.String(metadata={"description": "what it is, for a person"})
     owner = fields.String(allow_none=True, metadata={"description": "who answers for it"})
     tags = fields.List(fields.String(), metadata={"description": "words to find it by"})
@@ -140,7 +142,7 @@ def shown(opened: Opened) -> dict[str, Any]:
         ],
         "rows": snapshot.rows if view.admission is None else None,
         "bytes": snapshot.size_bytes if view.is_whole else None,
-        "version": snapshot.version,
+        "version": snapshot.version if view.is_whole else None,
         "description": said.description,
         "owner": said.owner,
         "tags": list(said.tags),
@@ -153,17 +155,15 @@ def shown(opened: Opened) -> dict[str, Any]:
 def _page(names: list[str], query: Query) -> Page:
     """The first datasets of these names that are there; a name may be of one that has vanished."""
     rows: list[dict[str, Any]] = []
-    for place, name in enumerate(names):
+    for found in filter(None, map(_found, names)):
         if len(rows) == query.limit:
-            return Page(rows, (names[place - 1],))
-        found = _found(name)
-        if found is not None:
-            rows.append(found)
+            return Page(rows, (rows[-1]["name"],))
+        rows.append(found)
     return Page(rows, None)
 
 
 def _found(name: str) -> dict[str, Any] | None:
     try:
         return shown(datasets().open(session(), reader(), Asked(name)))
-    except NotFound:
-        return None
+    except (NotFound, Forbidden, Conflict):
+        return None  # hidden, of whom may only write, or not to be read: who asks for it by name learns why

@@ -1,6 +1,7 @@
 """The decorator of a list route: reads the query, answers one page and tells where the next one is."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import wraps
 from typing import Any
@@ -72,6 +73,12 @@ def page_body(page: Page, binding: Binding, next_url: Callable[[str], str | None
     following = None if cursor is None else next_url(cursor)
     body: dict[str, Any] = {"data": page.rows, "next": cursor, "next_url": following}
     return body if page.count_kind is None else body | {"count": page.count, "count_kind": page.count_kind}
+
+
+def tag_of(body: Mapping[str, Any]) -> str:
+    """The entity tag of a page. Its cursor names a state of the list that hidden rows change too: it is left out."""
+    shown = {**body, "next": body["next"] is not None, "next_url": None}
+    return hashlib.blake2b(encode(shown), digest_size=16).hexdigest()
 
 
 def encode(value: Any) -> bytes:

@@ -16,7 +16,7 @@ from rest_api.query.cursors import Binding, Place
 from rest_api.query.grammar import parse_json, parse_url
 from rest_api.query.values import from_json, from_text, wrong
 from rest_api.request import reader, recorded, session
-from rest_api.resources.listing import encode, given_pairs, next_url_of, page_body, sealer
+from rest_api.resources.listing import encode, given_pairs, next_url_of, page_body, sealer, tag_of
 from rest_api.resources.wire import Blueprint, WireSchema, json_body
 from rest_api.services.datasets import Asked, Datasets, Opened, telling_of_corruption
 
@@ -127,9 +127,10 @@ def _answer(asked: Request, next_url: Callable[[str], str | None]) -> Response:
     with telling_of_corruption(opened.grants):
         page = current_app.extensions["lakeport"].lake.engine(plan).page(plan)
     recorded(dataset=asked.name, columns=used_columns(plan), rows=len(page.rows))
-    response = Response(encode(page_body(page, binding, next_url)), mimetype="application/json")
-    if opened.view.is_whole and opened.snapshot.pin and request.method == "GET":
-        response.set_etag(_tag(opened))
+    body = page_body(page, binding, next_url)
+    response = Response(encode(body), mimetype="application/json")
+    if request.method != "POST":
+        response.set_etag(_tag(opened) if opened.view.is_whole and opened.snapshot.pin else tag_of(body))
     return response
 
 

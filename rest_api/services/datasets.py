@@ -9,12 +9,15 @@ from sqlalchemy.orm import Session
 
 from rest_api.backends.catalog import Catalog
 from rest_api.backends.footers import CorruptFile, corrupt_dataset
-from rest_api.errors import Forbidden, Invalid, NotFound, nearest
+from rest_api.errors import Conflict, Forbidden, Invalid, NotFound, nearest
 from rest_api.lake.grants import MANAGE, PRIVILEGES, READ, Grant
 from rest_api.lake.names import is_name
 from rest_api.lake.snapshots import Snapshot
 from rest_api.lake.views import View, view_of
 from rest_api.services.rights import Reader, grants_of
+
+SUGGESTIONS = 5
+"""How many names near to an unknown one are tried."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class Asked:
     def __post_init__(self) -> None:
         if self.version is not None and self.as_of is not None:
             raise Invalid("Give version or as_of, not both")
+
+    @property
+    def is_of_a_version(self) -> bool:
+        """Whether a version is asked for."""
+        return self.version is not None or self.as_of is not None
 
 
 @dataclass(frozen=True)
@@ -65,11 +73,13 @@ class Datasets:
         about = tuple(grant for grant in grants if grant.may_cover(asked.name))
         if not about or not is_name(asked.name):
             raise self.absent(asked.name, grants)
-        with telling_of_corruption(about):
-            snapshot = self._snapshot(asked)
-        if snapshot is None:
-            raise self.absent(asked.name, grants)
-        return self._opened(snapshot, asked, grants)
+        with self._telling(asked.name, about, grants):
+            newest = self.catalog.snapshot(asked.name)
+            if newest is None:
+                raise self.absent(asked.name, grants)
+            # What is hidden now tells nobody which versions it has, or that it has none.
+            opened = self._opened(newest, asked, grants)
+            return self._at_version(opened, asked, grants) if asked.is_of_a_version else opened
 
     def visible(self, grants: Sequence[Grant]) -> list[str]:
         """The names of what grants could admit to, in order; some may turn out to be gone."""
@@ -80,14 +90,13 @@ class Datasets:
 
     def absent(self, name: str, grants: Sequence[Grant]) -> NotFound:
         """The same refusal for what is not there and for what is hidden, naming the nearest visible name."""
-        near = nearest(name, self.visible(grants))
+        near = self._nearest(name, grants)
         hint = f"; did you mean {near!r}?" if near else ""
         return NotFound(f"There is no dataset {name[:100]!r}{hint}", did_you_mean=near)
 
     def _opened(self, snapshot: Snapshot, asked: Asked, grants: Sequence[Grant]) -> Opened:
         covering = tuple(grant for grant in grants if grant.covers(snapshot.name, snapshot.identity))
-        visible = view_of(snapshot, [grant for grant in covering if grant.gives(READ)])
-        if not covering or (visible is None and not _writes(covering)):
+        if not _shows(snapshot, covering):
             raise self.absent(asked.name, grants)
         giving = [grant for grant in covering if grant.gives(asked.privilege)]
         view = view_of(snapshot, giving)
@@ -95,21 +104,60 @@ class Datasets:
             raise Forbidden(f"This call needs the privilege {asked.privilege} on the dataset")
         return Opened(snapshot, view, covering)
 
-    def _snapshot(self, asked: Asked) -> Snapshot | None:
+    def _at_version(self, newest: Opened, asked: Asked, grants: Sequence[Grant]) -> Opened:
         version = asked.version
         if asked.as_of is not None:
-            version = self._version_at(asked.name, asked.as_of)
-        return self.catalog.snapshot(asked.name, version)
+            version = self.catalog.version_at(newest.snapshot, asked.as_of)
+        snapshot = self.catalog.snapshot(asked.name, version)
+        if snapshot is None:
+            raise self.absent(asked.name, grants)
+        return self._opened(snapshot, asked, grants)
 
-    def _version_at(self, name: str, at: datetime) -> int | None:
-        newest = self.catalog.snapshot(name)
-        if newest is None:
-            return None
-        return self.catalog.version_at(newest, at)
+    @contextmanager
+    def _telling(self, name: str, about: Sequence[Grant], grants: Sequence[Grant]) -> Iterator[None]:
+        """Tells of a dataset that cannot be read only whose grants are about this very one."""
+        try:
+            with telling_of_corruption(about):
+                yield
+        except Conflict as error:
+            if self._is_another(name, about):
+                raise self.absent(name, grants) from error
+            raise
+
+    def _is_another(self, name: str, about: Sequence[Grant]) -> bool:
+        try:
+            identity = self.catalog.identity(name)
+        except Conflict:
+            return False  # a table that cannot be opened does not say which one it is
+        return identity is None or not any(grant.covers(name, identity) for grant in about)
+
+    def _nearest(self, name: str, grants: Sequence[Grant]) -> str | None:
+        others = [each for each in self.visible(grants) if each != name]
+        for _ in range(SUGGESTIONS):
+            near = nearest(name, others)
+            if near is None or self._is_seen(near, grants):
+                return near
+            others.remove(near)
+        return None
+
+    def _is_seen(self, name: str, grants: Sequence[Grant]) -> bool:
+        """Whether it is there and grants admit to some of it; what cannot be read is not."""
+        try:
+            identity = self.catalog.identity(name)
+            covering = [grant for grant in grants if identity is not None and grant.covers(name, identity)]
+            if any(grant.is_whole for grant in covering):
+                return True
+            snapshot = self.catalog.snapshot(name) if covering else None
+        except (Conflict, CorruptFile):
+            return False
+        return snapshot is not None and _shows(snapshot, covering)
 
 
-def _writes(covering: Sequence[Grant]) -> bool:
-    return any(not grant.gives(READ) for grant in covering)
+def _shows(snapshot: Snapshot, covering: Sequence[Grant]) -> bool:
+    """Whether grants about a dataset admit to it: to some column, or to write."""
+    if any(not grant.gives(READ) for grant in covering):
+        return True
+    return view_of(snapshot, covering) is not None
 
 
 @contextmanager
