@@ -1,4 +1,4 @@
-"""Deletes what is over: stored answers, ended logins, forgotten failures, old events and finished jobs."""
+"""Deletes what is over: stored answers, ended logins, forgotten failures, old events, finished jobs and changes."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
+from rest_api.models.change import BEGUN, DatasetChange
 from rest_api.models.idempotency import IdempotencyKey
 from rest_api.models.job import UNFINISHED, Job
 from rest_api.models.token import LoginFailure, RefreshToken, TokenFamily
@@ -15,6 +16,7 @@ from rest_api.tasks.task import Outcome, Run
 
 KEY_LIFETIME = timedelta(hours=24)
 JOBS_KEPT = timedelta(days=30)
+CHANGES_KEPT = timedelta(days=30)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Purge:
             "login_failures": self._purge_failures,
             "events": self._purge_events,
             "jobs": _purge_jobs,
+            "dataset_changes": _purge_changes,
         }
         for done, (kind, purge) in enumerate(kinds.items()):
             run.progress(done, len(kinds), "kinds")
@@ -63,6 +66,12 @@ def _purge_families(session: Session) -> int:
 
 def _purge_jobs(session: Session) -> int:
     return _delete(session, Job, Job.state.not_in(UNFINISHED), Job.finished_at < utc_now() - JOBS_KEPT)
+
+
+def _purge_changes(session: Session) -> int:
+    """Those that are over; what is under way is kept for whoever finds its end."""
+    is_over = DatasetChange.state != BEGUN
+    return _delete(session, DatasetChange, is_over, DatasetChange.finished_at < utc_now() - CHANGES_KEPT)
 
 
 def _delete(session: Session, model: type, *where: ColumnElement[bool]) -> int:

@@ -1,5 +1,6 @@
 """Versions of tables over HTTP: told, read, compared and restored, each as far as the caller sees."""
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
@@ -13,7 +14,9 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from flask import Flask
 from sqlalchemy import Engine, text
+from sqlalchemy.orm import sessionmaker
 
+from rest_api.database import create_engine_for
 from rest_api.demo.delta import set_back
 from rest_api.errors import Conflict
 from rest_api.services import changes
@@ -21,6 +24,7 @@ from rest_api.services.changes import Intent
 from rest_api.settings import Settings
 from rest_api.tasks import all_tasks
 from rest_api.tasks.task import Run
+from tests import live
 from tests.api.lake import append, give, lake_folder, transactions, with_lake
 from tests.conftest import Caller, log_in
 
@@ -439,6 +443,34 @@ def test_a_change_that_was_never_committed_is_undone_when_it_can_come_no_more(ap
     assert told(admin) == []
 
 
+def test_changes_that_are_long_over_are_deleted(app: Flask, admin: Caller) -> None:
+    restore(admin, 0)
+    changes.begin(engine_of(app), Intent("transactions", "append", None, None, "ada"))
+    with engine_of(app).begin() as connection:
+        then = (datetime.now(UTC) - timedelta(days=31)).replace(tzinfo=None)
+        connection.execute(text("update dataset_changes set created_at = :then"), {"then": then})
+        connection.execute(text("update dataset_changes set finished_at = :then where state = 'done'"), {"then": then})
+    told = all_tasks(settings_of(app))["purge"].run(run(engine_of(app)))
+    assert told.result["deleted"]["dataset_changes"] == 1
+    assert states(app) == [("begun", None)]
+
+
+@pytest.mark.parametrize("process", ["core", "worker"])
+def test_a_process_that_starts_ends_what_a_killed_one_left(tmp_path: Path, process: str) -> None:
+    live.prepare(tmp_path)
+    place, engine = tmp_path / "lake" / "people", create_engine_for(f"sqlite:///{tmp_path}/lakeport.db")
+    change = changes.begin(engine, Intent("people", "append", None, None, "ada", rows=1))
+    place.parent.mkdir(exist_ok=True)
+    properties = CommitProperties(custom_metadata=dict(change.metadata))
+    write_deltalake(place, people((1, "Ada", "Paris")), commit_properties=properties)
+    with live.core(tmp_path) if process == "core" else live.worker(tmp_path), engine.connect() as connection:
+        found = connection.execute(text("select state, version from dataset_changes")).one()
+        told = connection.execute(text("select data from events where type = 'dataset.changed'")).scalar_one()
+    engine.dispose()
+    assert tuple(found) == ("done", 0)
+    assert json.loads(told) == {"dataset": "people", "version": 0, "kind": "append", "rows": 1}
+
+
 def settings_of(app: Flask) -> Settings:
     settings: Settings = app.extensions["lakeport"].settings
     return settings
@@ -448,10 +480,7 @@ def run(engine: Engine) -> Run:
     def go_on(*_: Any) -> None:
         return None
 
-    def no_transaction() -> Any:
-        raise AssertionError("it needs none")
-
-    return Run(1, 1, {}, engine, go_on, no_transaction)
+    return Run(1, 1, {}, engine, go_on, lambda: sessionmaker(engine).begin())
 
 
 def test_a_call_is_refused_while_the_same_one_runs(app: Flask, admin: Caller) -> None:
