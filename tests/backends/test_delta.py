@@ -6,6 +6,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from rest_api.backends.engine.duckdb import DuckDbEngine
 from rest_api.backends.engine.masks import MaskKey
 from rest_api.backends.footers import Footers
 from rest_api.backends.maintenance import child
+from rest_api.backends.maintenance import tables as maintained
 from rest_api.backends.maintenance.tables import Upkeep
 from rest_api.backends.storage.local import LocalStorage
 from rest_api.errors import Conflict, Gone, NotFound
@@ -425,6 +427,29 @@ def test_a_child_that_ends_over_a_table_is_a_problem_of_that_table_only(lake: La
     told = Upkeep(LocalStorage(lake.folder.parent), 24, 1 << 20).maintain(lake.location, lambda: None)
     assert "problem" in told
     assert sum(lake.rows().values()) == 1
+
+
+class Cancelled(Exception):
+    """The job was cancelled."""
+
+
+def test_a_child_ends_with_its_job(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(maintained, "LOOK_SECONDS", 0.001)
+    lake.append([reading(1)])
+    lake.append([reading(2)])
+    found: list[int] = []
+
+    def look() -> None:
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        commands = {int(each): Path(f"/proc/{each}/cmdline").read_bytes() for each in children}
+        found.extend(pid for pid, command in commands.items() if b"maintenance.child" in command)
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        Upkeep(LocalStorage(lake.folder.parent), 24, GIGABYTES_8).maintain(lake.location, look)
+    (pid,) = found
+    assert not Path(f"/proc/{pid}").exists()
+    assert lake.snapshot().version == 1
 
 
 WRITER = """
