@@ -46,7 +46,15 @@ class Folders:
     parsed: Path
 
 
-def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, seconds: float) -> Lake:
+@dataclass(frozen=True)
+class Limits:
+    """How long a query may run, and what all queries of a process may take of its memory."""
+
+    seconds: float
+    memory_mib: int
+
+
+def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, limits: Limits) -> Lake:
     """The lake in a folder and the tables of a database; `secret` keys the hash mask."""
     places.root.mkdir(mode=0o700, parents=True, exist_ok=True)
     storage, footers = LocalStorage(places.root), Footers()
@@ -56,6 +64,8 @@ def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], 
     return Lake(
         Catalog(storage, DeltaTables(), folders, {name: snapshot_of(table) for name, table in tables.items()}),
         Writing(storage, parser, parsed),
-        DuckDbEngine([places.root, places.parsed], MaskKey.of(secret), footers, seconds),
+        DuckDbEngine(
+            [places.root, places.parsed], MaskKey.of(secret), footers, limits.seconds, memory_mib=limits.memory_mib
+        ),
         SqlEngine(database, tables, secret),
     )

@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flask import Response, current_app, request
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.errors import Conflict, Invalid
 from rest_api.lake.plans import Plan, named_in
-from rest_api.query.conditions import Column, ColumnType, Query, Shape
+from rest_api.lake.views import ROW_LIMIT
+from rest_api.query.conditions import COUNTS, Column, ColumnType, Query, Shape
 from rest_api.query.cursors import Binding, Place
+from rest_api.query.description import value_pattern
 from rest_api.query.grammar import parse_json, parse_url
 from rest_api.query.values import from_json, from_text, wrong
 from rest_api.request import reader, recorded, session
@@ -48,13 +50,20 @@ class QuerySchema(WireSchema):
         fields.Dict(),
         metadata={"description": "columns to order by", "example": [{"column": "timestamp", "direction": "desc"}]},
     )
-    limit = fields.Integer(metadata={"description": "rows of a page, from 1 to 10", "example": 10})
+    limit = fields.Integer(
+        validate=validate.Range(1, ROW_LIMIT), metadata={"description": "rows of a page", "example": 10}
+    )
     limit_per = fields.String(metadata={"description": "a column: `limit` then holds for each of its values"})
     cursor = fields.String(allow_none=True, metadata={"description": "goes on after a page: its `next`"})
-    page = fields.Integer(metadata={"description": "number of the page, from 1"})
-    count = fields.String(metadata={"description": "none, exact or estimated", "example": "exact"})
-    version = fields.Integer(metadata={"description": "version of a table"})
-    as_of = fields.String(metadata={"description": "a time: the version that was the newest then"})
+    page = fields.Integer(validate=validate.Range(min=1), metadata={"description": "number of the page"})
+    count = fields.String(
+        validate=validate.OneOf(COUNTS), metadata={"description": "whether to count the rows", "example": "exact"}
+    )
+    version = fields.Integer(validate=validate.Range(0, LAST_VERSION), metadata={"description": "version of a table"})
+    as_of = fields.String(
+        validate=validate.Regexp(value_pattern(ColumnType.TIMESTAMP)),
+        metadata={"description": "a time: the version that was the newest then"},
+    )
 
 
 @dataclass(frozen=True)

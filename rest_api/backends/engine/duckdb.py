@@ -34,6 +34,7 @@ from rest_api.query.conditions import MAX_ROWS_PER_PARENTS, ColumnType
 from rest_api.query.sql import Page
 
 BATCH_ROWS = 8_192
+SPILL = ".spill"
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
 MOST_PROBED = 64
@@ -44,9 +45,9 @@ Rows = list[tuple[Any, ...]]
 class Reading:
     """A database in memory over the lake's folders, with one cursor for each of our threads, which stays warm."""
 
-    def __init__(self, folders: Sequence[Path], seconds: float, threads: int | None = None) -> None:
-        """`seconds` is how long one query may run, `threads` how many of DuckDB's own work on it (None: all)."""
-        self._connection = _locked_down(folders, threads)
+    def __init__(self, folders: Sequence[Path], seconds: float, **config: Any) -> None:
+        """`seconds` is how long one query may run, `config` what DuckDB is told besides."""
+        self._connection = _locked_down(folders, config)
         self._watchdog = Watchdog(seconds)
         self._local = local()
 
@@ -81,12 +82,18 @@ class Reading:
 class DuckDbEngine:
     """Reads pages with one thread, which is quickest where few rows are wanted, and all else with every thread."""
 
-    def __init__(self, folders: Sequence[Path], mask_key: MaskKey, footers: Footers, seconds: float) -> None:
-        """`folders` are all that may be read; `seconds` is how long one query may run."""
+    def __init__(
+        self, folders: Sequence[Path], mask_key: MaskKey, footers: Footers, seconds: float, *, memory_mib: int = 1_024
+    ) -> None:
+        """`folders` are all that may be read; what does not fit into memory is spilled into the last of them.
+
+        `seconds` is how long one query may run, `memory_mib` what all of them together may take: a quarter for pages.
+        """
         self._mask_key = mask_key
         self._footers = footers
-        self._pages = Reading(folders, min(QUICK_SECONDS, seconds), threads=1)
-        self._scans = Reading(folders, seconds)
+        quick, quarter = min(QUICK_SECONDS, seconds), memory_mib // 4
+        self._pages = Reading(folders, quick, threads=1, memory_limit=f"{quarter}MiB")
+        self._scans = Reading(folders, seconds, memory_limit=f"{memory_mib - quarter}MiB")
 
     def page(self, plan: Plan) -> Page:
         found = self._page(plan)
@@ -236,10 +243,10 @@ def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
     return len(found) == 1 or column.type in (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
-def _locked_down(folders: Sequence[Path], threads: int | None) -> duckdb.DuckDBPyConnection:
+def _locked_down(folders: Sequence[Path], config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     """A database that reads these folders and nothing else, and whose settings nobody changes any more."""
-    options: dict[str, Any] = {"allow_unsigned_extensions": False, "autoinstall_known_extensions": False}
-    connection = duckdb.connect(config=options if threads is None else {**options, "threads": threads})
+    options = {"allow_unsigned_extensions": False, "autoinstall_known_extensions": False}
+    connection = duckdb.connect(config={**options, **config, "temp_directory": str(folders[-1] / SPILL)})
     allowed = ", ".join(exp.Literal.string(f"{folder}/").sql(dialect="duckdb") for folder in folders)
     for setting in (
         "TimeZone = 'UTC'",
