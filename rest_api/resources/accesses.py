@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, request
 from marshmallow import fields
-from sqlalchemy import ColumnElement, and_, case, or_
+from sqlalchemy import ColumnElement, and_, case, false, or_, true
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.lake.grants import MANAGE
@@ -83,16 +83,18 @@ def _source(dataset: str, shape: Shape) -> Source:
     return Source(
         shape,
         {**columns, "operation": operation, NUMBER.name: AuditRecord.id},
-        (AuditRecord.dataset == dataset, AuditRecord.status < 400, _is_read(dataset)),
+        # Said as a case, so that a planner does not take it for so rare that it would rather sort than read in order.
+        (AuditRecord.dataset == dataset, case((_is_read(dataset), true()), else_=false())),
     )
 
 
 def _is_read(dataset: str) -> ColumnElement[bool]:
-    """That rows of it were read, and not what is said of it or done to it."""
+    """That rows of it were read with success, and not what is said of it or done to it."""
     below, path = f"/data/datasets/{dataset}/", AuditRecord.path
     is_below = and_(path.startswith(below, autoescape=True), path.not_in([f"{below}accesses", f"{below}versions"]))
     got = and_(AuditRecord.method == "GET", or_(is_below, path.like("/analytics/%"), path.like("/articles%")))
-    return or_(got, and_(AuditRecord.method == "POST", path == f"{below}query"))
+    asked = and_(AuditRecord.method == "POST", path == f"{below}query")
+    return and_(AuditRecord.status < 400, or_(got, asked))
 
 
 def _seen(row: dict[str, Any], opened: Opened) -> dict[str, Any]:

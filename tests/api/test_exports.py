@@ -1,6 +1,7 @@
 """`/data/datasets/{dataset}/export`: all rows as a stream, recorded at both ends and broken by a revocation."""
 
 import csv
+import hashlib
 import http.client
 import io
 import json
@@ -20,6 +21,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from rest_api.errors import Forbidden
 from tests.api.lake import append, build_lake, give, lake_folder, transactions, with_lake
 from tests.conftest import Caller, log_in
 from tests.live import LiveCore, core
@@ -99,7 +101,7 @@ def test_nothing_is_exported_as_a_whole_table_without_rows(admin: Caller, media_
     assert export(admin, query, CSV) == b"amount,country\r\n"
 
 
-ODD = [
+ODD: list[Row] = [
     {"text": 'say "hi", you', "number": Decimal("0.0000000001"), "nested": {"a": [1, None]}, "ratio": 0.1},
     {"text": "two\r\nlines", "number": Decimal("-12345678901234567890.0000000000"), "nested": None, "ratio": 1e300},
     {"text": "", "number": None, "nested": {"a": []}, "ratio": float("nan")},
@@ -233,7 +235,8 @@ def test_it_needs_the_privilege_and_gives_what_that_grant_shows(app: Flask, admi
     for query in ("select=amount", "amount=gt.5", "order=amount", "or=(amount.gt.5,country.eq.FR)"):
         refused = rita.get(f"/data/datasets/transactions/export?{query}")
         assert refused.status_code == 400
-        assert "'amount'; did you mean 'country'?" in refused.json["detail"]
+        assert refused.json["detail"].startswith("Unknown ")
+        assert refused.json["did_you_mean"] in ("country", "count")
 
 
 def test_a_hidden_dataset_is_an_absent_one(app: Flask) -> None:
@@ -312,6 +315,32 @@ def test_a_failure_at_the_beginning_is_a_refusal(app: Flask, admin: Caller) -> N
     assert (answer.status_code, answer.json["code"]) == (409, "dataset_corrupt")
 
 
+@pytest.mark.parametrize("media_type", [NDJSON, CSV, *BINARY])
+def test_no_reader_takes_a_broken_export_for_a_whole_one(
+    app: Flask, admin: Caller, monkeypatch: pytest.MonkeyPatch, media_type: str
+) -> None:
+    append(lake_folder(app) / "numbers", pa.table({"n": range(300_000)}))
+    grant = give(admin, "rita", "numbers", "export")
+    monkeypatch.setattr("rest_api.resources.exports.SECONDS_BETWEEN_LOOKS", 0)
+    rita = log_in(app, "rita")
+    with closing(rita.get("/data/datasets/numbers/export", headers={"Accept": media_type}, buffered=False)) as answer:
+        chunks = answer.iter_encoded()
+        received = [next(chunks)]
+        assert admin.delete(f"/grants/{grant['id']}").status_code == 204
+        with pytest.raises(Forbidden):
+            received.extend(chunks)
+    with pytest.raises((csv.Error, json.JSONDecodeError, pa.ArrowInvalid, OSError)):
+        read(b"".join(received), media_type)
+
+
+def read(body: bytes, media_type: str) -> Any:
+    if media_type in BINARY:
+        return table(body, media_type)
+    if media_type == NDJSON:
+        return [json.loads(line) for line in body.splitlines()]
+    return list(csv.reader(io.StringIO(body.decode()), strict=True))
+
+
 # Over a real server, which the client may leave and whose answer may be cut.
 
 ROWS = 400_000
@@ -322,7 +351,7 @@ def live(tmp_path: Path, database_url: str) -> Iterator[LiveCore]:
     """A core whose lake has a large dataset, larger than all buffers on the way to a client."""
     folder = tmp_path / "lake" / "large"
     folder.mkdir(parents=True)
-    stored = pa.table({"n": range(ROWS), "text": [f"{n:0200}" for n in range(ROWS)]})
+    stored = pa.table({"n": range(ROWS), "text": [hashlib.sha512(b"%d" % n).hexdigest() for n in range(ROWS)]})
     pq.write_table(stored, folder / "part.parquet", row_group_size=50_000)
     build_lake(tmp_path / "lake")
     with core(tmp_path, DATABASE_URL=database_url) as running:
@@ -395,25 +424,6 @@ def test_a_revocation_breaks_the_stream(live: LiveCore, how: str) -> None:
     assert end["rows"] == body.count(b"\n")
 
 
-@pytest.mark.parametrize("media_type", [CSV, *BINARY])
-def test_no_reader_takes_a_broken_export_for_a_whole_one(live: LiveCore, media_type: str) -> None:
-    admin = live.log_in("admin", live.admin_password)
-    token, grant = exporter(live, admin)
-    with started(live, token, media_type) as answer:
-        begun = answer.read(1_000)
-        assert live.call("DELETE", f"/grants/{grant}", token=admin)[0] == 204
-        wait_a_look()
-        body = begun + read_to_the_end(answer)
-    with pytest.raises((csv.Error, pa.ArrowInvalid, OSError)):
-        read(body, media_type)
-
-
-def read(body: bytes, media_type: str) -> Any:
-    if media_type in BINARY:
-        return table(body, media_type)
-    return list(csv.reader(io.StringIO(body.decode()), strict=True))
-
-
 def test_who_leaves_ends_his_export(live: LiveCore) -> None:
     token = live.log_in("admin", live.admin_password)
     with started(live, token) as answer:
@@ -428,7 +438,7 @@ def test_an_export_takes_little_memory(live: LiveCore) -> None:
     whole(live, token)
     before = peak_kib(live)
     for media_type in (NDJSON, CSV, ARROW):
-        assert len(whole(live, token, media_type)) > 80_000_000
+        assert len(whole(live, token, media_type)) > 50_000_000
     assert peak_kib(live) - before < 60_000
 
 
