@@ -4,6 +4,9 @@ import sqlite3
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
+
+from rest_api.backends.layout import GROUP_ROWS, options
 
 TABLE = "transactions"
 FIRST_AT = "2026-01-01T00:00:00.000Z"
@@ -41,11 +44,14 @@ from transactions
 
 
 def write_parquet(path: Path, rows: int, seed: int = 42) -> None:
-    """Make the file: the same rows for the same seed and the same version of DuckDB."""
+    """Make the file, laid out as an upload would be: the same rows for the same seed and version of DuckDB."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _connection() as connection:
         given = {"seed": seed, "rows": rows, "apart": MILLISECONDS_APART}
-        connection.sql(_ROWS, params=given).write_parquet(str(path))
+        found = connection.sql(_ROWS, params=given).to_arrow_reader(GROUP_ROWS)
+        with pq.ParquetWriter(path, found.schema, **options(found.schema)) as writer:
+            for batch in found:
+                writer.write_batch(batch, row_group_size=GROUP_ROWS)
 
 
 def write_sqlite(parquet: Path, path: Path) -> None:

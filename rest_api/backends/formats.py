@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rest_api.backends.layout import GROUP_ROWS, options
 from rest_api.query.conditions import ColumnType
 
 Piece = tuple[bytes, int]
@@ -17,7 +18,7 @@ Piece = tuple[bytes, int]
 Kinds = Mapping[str, ColumnType]
 Batches = Iterator[Any]
 PIECE_BYTES = 8 * 1_024 * 1_024
-GROUP_ROWS, GROUP_BYTES = 122_880, 64 * 1_024 * 1_024
+GROUP_BYTES = 64 * 1_024 * 1_024
 _IN_QUOTES = b'",\r\n'
 _ESCAPED = b'"\\' + bytes(range(32))
 _PLAIN_SCALE = 6
@@ -65,7 +66,7 @@ def _arrow(batches: Batches, _: Kinds) -> Iterator[Piece]:
 def _parquet(batches: Batches, _: Kinds) -> Iterator[Piece]:
     """A Parquet file, row group by row group; its footer comes last."""
     outlet, first = _Outlet(), next(batches)
-    with pq.ParquetWriter(outlet, first.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(outlet, first.schema, **options(first.schema)) as writer:
         for table in _groups(_chained(first, batches)):
             writer.write_table(table, row_group_size=GROUP_ROWS)
             yield outlet.taken(), table.num_rows

@@ -16,6 +16,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from rest_api.backends.arrow_rows import Row, write_rows
 from rest_api.backends.delta import COMMIT_ATTEMPTS, Committed
+from rest_api.backends.delta_layout import properties, properties_of
 from rest_api.backends.parsed import ParsedTexts
 from rest_api.backends.parsing import ExpectedColumn, Format, Parsed, Parser
 from rest_api.backends.storage import Storage, no_room, refusing_full_disks
@@ -131,7 +132,12 @@ class Writing:
             _require_storable(pq.read_schema(rows))
             with _refusals():
                 write_deltalake(
-                    made, _reader(rows), mode="error", configuration=NEW_TABLE, commit_properties=stamp.properties
+                    made,
+                    _reader(rows),
+                    mode="error",
+                    configuration=NEW_TABLE,
+                    writer_properties=properties(pq.read_schema(rows)),
+                    commit_properties=stamp.properties,
                 )
             self.storage.put(made, path_of(name))
         return Committed(0, _identity(self._table(name)))
@@ -185,11 +191,19 @@ def _in_utc(value: Any) -> Any:
 
 
 def _append(table: DeltaTable, rows: Path, stamp: Stamp) -> None:
-    write_deltalake(table, _reader(rows), mode="append", commit_properties=stamp.properties)
+    write_deltalake(
+        table, _reader(rows), mode="append", writer_properties=properties_of(table), commit_properties=stamp.properties
+    )
 
 
 def _overwrite(table: DeltaTable, rows: Path, stamp: Stamp) -> None:
-    write_deltalake(table, _reader(rows), mode="overwrite", commit_properties=stamp.properties)
+    write_deltalake(
+        table,
+        _reader(rows),
+        mode="overwrite",
+        writer_properties=properties_of(table),
+        commit_properties=stamp.properties,
+    )
 
 
 def _merge(table: DeltaTable, rows: Path, key: Sequence[str], stamp: Stamp) -> None:
@@ -197,7 +211,12 @@ def _merge(table: DeltaTable, rows: Path, key: Sequence[str], stamp: Stamp) -> N
         raise Conflict("A table with a ` in the name of a column takes no merges")
     same = " AND ".join(f"t.{_quoted(column)} = s.{_quoted(column)}" for column in key)
     merging = table.merge(
-        _reader(rows), predicate=same, source_alias="s", target_alias="t", commit_properties=stamp.properties
+        _reader(rows),
+        predicate=same,
+        source_alias="s",
+        target_alias="t",
+        writer_properties=properties_of(table),
+        commit_properties=stamp.properties,
     )
     merging.when_matched_update_all().when_not_matched_insert_all().execute()
 

@@ -16,6 +16,8 @@ from urllib.parse import unquote
 from deltalake import CommitProperties, DeltaTable
 from deltalake.exceptions import DeltaError
 
+from rest_api.backends.delta_layout import properties_of
+
 _LOG = "_delta_log"
 _DATA_FILE = re.compile(r"part-[0-9A-Za-z._-]+\.parquet")
 _PARTITION = re.compile(r"[^/=]+=[^/]*")
@@ -43,7 +45,9 @@ def maintain(location: str, retention_hours: int) -> dict[str, Any]:
     """
     table = DeltaTable(location)
     properties = CommitProperties(custom_metadata={"userName": "maintenance"})
-    joined = table.optimize.compact(max_concurrent_tasks=1, commit_properties=properties)
+    joined = table.optimize.compact(
+        max_concurrent_tasks=1, writer_properties=properties_of(table), commit_properties=properties
+    )
     deleted = _delete_unnamed(location, _hours(table, retention_hours))
     _write_checkpoint(table, location)
     table.cleanup_metadata()

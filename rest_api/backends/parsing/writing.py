@@ -6,15 +6,15 @@ from typing import IO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rest_api.backends.layout import GROUP_ROWS, options
 from rest_api.backends.parsing.rows import Rows
 
-GROUP_ROWS = 122_880
 _GROUP_BYTES = 64 * 2**20
 
 
 def write(rows: Rows, target: IO[bytes]) -> int:
     """Writes every batch and returns the number of rows."""
-    with pq.ParquetWriter(target, rows.schema, compression="zstd", write_statistics=True) as writer:
+    with pq.ParquetWriter(target, rows.schema, **options(rows.schema)) as writer:
         written = 0
         for group in _groups(rows):
             writer.write_table(group, row_group_size=GROUP_ROWS)
