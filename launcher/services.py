@@ -9,8 +9,9 @@ from pathlib import Path
 from launcher.installation import Installation
 from launcher.monitoring import prometheus_command
 
-# A thread is taken by each running request, each waiting one, each body being read and each open stream of events: at
-# most 104 with the settings as they come, so that some are left for the probes. A connection alone takes none.
+# A thread is taken by each running request, each waiting one, each body or upload being read and each open stream of
+# events: at most 112 with the settings as they come, so that some are left for the probes. A connection alone takes
+# none.
 CORE_THREADS = ("--blocking-threads", "128", "--backpressure", "1024", "--http1-header-read-timeout", "5000")
 CORE_WORKERS = max(2, min(4, os.cpu_count() or 1))
 GATEWAY_WORKERS = 2

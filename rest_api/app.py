@@ -19,7 +19,8 @@ from sqlalchemy import Engine
 
 from rest_api import auth, database, problems
 from rest_api.auth import TokenBook
-from rest_api.backends.lake import Folders, Lake, open_lake
+from rest_api.backends.lake import Folders, Lake, Limits, open_lake
+from rest_api.backends.storage import workplaces
 from rest_api.bodies import BodyReader
 from rest_api.door import Door
 from rest_api.limits import Queue, RateLimit
@@ -44,6 +45,7 @@ from rest_api.resources import (
     jobs,
     row_writes,
     rows,
+    uploads,
     users,
     versions,
 )
@@ -54,6 +56,7 @@ from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
 from rest_api.services.datasets import Datasets
 from rest_api.services.logins import LoginGate
+from rest_api.services.uploads import Uploads
 from rest_api.services.writes import Writes
 from rest_api.settings import Settings
 
@@ -65,6 +68,7 @@ RESOURCES = (
     datasets,
     rows,
     row_writes,
+    uploads,
     versions,
     exports,
     accesses,
@@ -93,6 +97,7 @@ class Lakeport:
     lake: Lake
     datasets: Datasets
     writes: Writes
+    uploads: Uploads
     description: Callable[[], dict[str, Any]]
 
 
@@ -122,6 +127,7 @@ def create_app_from_environment() -> TrustedProxies:
     app = create_app(settings)
     lakeport: Lakeport = app.extensions["lakeport"]
     lakeport.lake.writing.sweep()
+    workplaces.sweep(settings.uploads_dir)
     changes.recover_at_start(lakeport.door.engine, lakeport.lake.catalog)
     return TrustedProxies(app, settings.trusted_proxies)
 
@@ -142,6 +148,7 @@ def create_app(settings: Settings) -> Flask:
         rates=RateLimit(settings.requests_per_minute),
         queue=Queue(settings.running_requests, settings.queue_seconds),
         places=Places(settings.waiting_requests, settings.waiting_requests_per_user),
+        uploads=Places(settings.receiving_uploads, settings.receiving_uploads_per_user),
         bodies=BodyReader(settings.sending_clients),
         metrics=RequestMetrics.on(registry),
     )
@@ -151,6 +158,7 @@ def create_app(settings: Settings) -> Flask:
         lake=lake,
         datasets=Datasets(lake.catalog),
         writes=Writes(engine, lake),
+        uploads=Uploads(engine, lake, Writes(engine, lake)),
         tokens=auth.configure_tokens(app, settings, engine),
         cursors=CursorSealer(settings.cursor_key.encode()),
         login_gate=_login_gate(settings, engine),
@@ -188,7 +196,8 @@ def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
 def _open_lake(settings: Settings, engine: Engine) -> Lake:
     tables = {name: SQL_DATASETS[name] for name in settings.lake_sql_tables}
     folders = Folders(settings.lake_dir, settings.parsed_dir)
-    return open_lake(folders, engine, tables, settings.mask_key.encode(), settings.query_seconds)
+    limits = Limits(settings.query_seconds, settings.query_memory_mib)
+    return open_lake(folders, engine, tables, settings.mask_key.encode(), limits)
 
 
 def _login_gate(settings: Settings, engine: Engine) -> LoginGate:

@@ -55,6 +55,7 @@ class Admission:
     is_recorded: bool = True
     only_reads: bool = False
     commits_apart: bool = False
+    streams_body: bool = False
 
 
 def allow(
@@ -65,12 +66,14 @@ def allow(
     is_recorded: bool = True,
     only_reads: bool = False,
     commits_apart: bool = False,
+    streams_body: bool = False,
 ) -> Callable[[Route], Route]:
     """Declare whom a route admits; the decorator next to the function, below flask-smorest's.
 
     `only_reads` marks a POST that changes nothing, `commits_apart` one that commits in the lake: see ADR 10.
+    `streams_body` leaves the body to the route, which reads it as it comes.
     """
-    admission = Admission(rule, refuses, body_limit, is_recorded, only_reads, commits_apart)
+    admission = Admission(rule, refuses, body_limit, is_recorded, only_reads, commits_apart, streams_body)
 
     def mark(route: Route) -> Route:
         route.admission = admission  # type: ignore[attr-defined]
@@ -257,6 +260,12 @@ def commits_apart() -> bool:
     """Whether the running request commits in the lake, and so must hold no lock of the database meanwhile."""
     admission = route_admission()
     return admission is not None and admission.commits_apart
+
+
+def streams_body() -> bool:
+    """Whether the running request's body is too large for memory, and read by its route."""
+    admission = route_admission()
+    return admission is not None and admission.streams_body
 
 
 def require_admissions(app: Flask) -> None:

@@ -59,6 +59,7 @@ class Door:
     rates: RateLimit
     queue: Queue
     places: Places
+    uploads: Places
     bodies: BodyReader
     metrics: RequestMetrics
 
@@ -108,7 +109,14 @@ class Door:
 
         What is returned ends it. Raises RateLimited, Overloaded where enough wait already.
         """
-        give_back = self.places.take(g.principal.id)
+        return self._apart(self.places)
+
+    def receive_apart(self) -> Callable[[], None]:
+        """For a request that streams its body, as `wait_apart`."""
+        return self._apart(self.uploads)
+
+    def _apart(self, places: Places) -> Callable[[], None]:
+        give_back = places.take(g.principal.id)
         if g.pop("holds_turn", False):
             self.queue.leave()
         return give_back
@@ -117,7 +125,7 @@ class Door:
         """The audit entry of the running request."""
         call, facts = request_ctx.request, app_ctx.g
         principal, known = facts.get("principal"), facts.record
-        body = redact(self._body(), call.mimetype, known.get("secrets", frozenset()))
+        body = known.get("body") or redact(self._body(), call.mimetype, known.get("secrets", frozenset()))
         return AuditEntry(
             at=utc_now(),
             user_id=principal.id if principal else None,
@@ -165,6 +173,10 @@ class Door:
         limit: int = getattr(self.settings, g.admission.body_limit if g.admission else "json_bytes")
         environ, length = request.environ, request.content_length
         raw, comes = environ["wsgi.input"], _comes_with_body(environ, length)
+        is_streamed = g.admission is not None and g.admission.streams_body and (length or 0) <= limit
+        if is_streamed:
+            g.is_body_read, g.body = True, b""
+            return
         _keep_body(environ, b"")
         if not comes:
             return

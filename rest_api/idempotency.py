@@ -12,7 +12,7 @@ from flask import Response, g, request
 from sqlalchemy import text
 from sqlalchemy.orm import Session, scoped_session
 
-from rest_api.auth import changes_nothing, commits_apart
+from rest_api.auth import changes_nothing, commits_apart, streams_body
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, FieldError, Invalid, Unprocessable
 from rest_api.models.idempotency import IdempotencyKey
@@ -39,7 +39,7 @@ def begin(session: scoped_session[Any]) -> Response | None:
         method=request.method,
         path=request.full_path[:500],
         key=key,
-        body_sha256=hashlib.sha256(request.get_data(cache=True)).hexdigest(),
+        body_sha256="" if streams_body() else hashlib.sha256(request.get_data(cache=True)).hexdigest(),
         created_at=utc_now(),
     )
     if commits_apart():
@@ -52,6 +52,12 @@ def begin(session: scoped_session[Any]) -> Response | None:
         session.delete(known)
         session.flush()
     return None
+
+
+def body_was(sha256: str) -> None:
+    """For a route that `streams_body`, once it has read it: what it came to."""
+    if g.idempotent is not None:
+        g.idempotent.body_sha256 = sha256
 
 
 def repeated(session: Session) -> Response | None:

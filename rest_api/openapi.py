@@ -207,9 +207,18 @@ def _sample(spec: dict[str, Any], path: str, method: str, operation: dict[str, A
     body = _body_example(spec, operation)
     if body is not None:
         parts += ["-H", "'Content-Type: application/json'", "-d", _in_shell(json.dumps(body))]
+    for name, value in _form_example(operation).items():
+        parts += ["-F", shlex.quote(f"{name}={value}")]
     needed = _needed_parameters(operation)
     url = f"{SAMPLE_HOST}{_path_example(path)}"
     return " ".join([*parts, shlex.quote(f"{url}?{urlencode(needed)}") if needed else url])
+
+
+def _form_example(operation: dict[str, Any]) -> dict[str, str]:
+    """The fields of a form that have an example."""
+    content = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
+    properties = content["schema"]["properties"] if content else {}
+    return {name: each["example"] for name, each in properties.items() if "example" in each}
 
 
 def _needed_parameters(operation: dict[str, Any]) -> list[tuple[str, Any]]:

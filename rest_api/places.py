@@ -1,4 +1,4 @@
-"""Places for requests that only wait, as long polls and streams do: each holds a thread, so there are not many."""
+"""Places for requests that take long, as long polls, streams and uploads do: each holds a thread, so there are few."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,9 +20,9 @@ class Places:
         """Take a place; what is returned gives it back, once. Raises RateLimited, Overloaded."""
         with self._lock:
             if self._taken[user_id] >= self._most_of_one:
-                raise RateLimited("You have too many calls waiting for events", retry_after_seconds=5)
+                raise RateLimited("You have too many calls of this kind at once", retry_after_seconds=5)
             if self._taken.total() >= self._most:
-                raise Overloaded("Too many calls wait for events; try again", retry_after_seconds=5)
+                raise Overloaded("Too many calls of this kind run at once; try again", retry_after_seconds=5)
             self._taken[user_id] += 1
         is_taken = [user_id]
 

@@ -166,10 +166,14 @@ class Settings:
     waiting_requests: int = _setting(_whole(1, 1_000), "32", "long polls and streams of one core process at once")
     waiting_requests_per_user: int = _setting(_whole(1, 1_000), "16", "of these, as many of one user")
     sending_clients: int = _setting(_whole(1, 1_000), "24", "bodies that one core process reads at once")
+    receiving_uploads: int = _setting(_whole(1, 1_000), "8", "uploads that one core process receives at once")
+    receiving_uploads_per_user: int = _setting(_whole(1, 1_000), "4", "of these, as many of one user")
     queue_seconds: int = _setting(_whole(0, 60), "2", "how long a request waits for its turn before 503")
     query_seconds: int = _setting(_whole(1, 3_600), "30", "how long a query of the lake may run before 504")
+    query_memory_mib: int = _setting(_whole(64, 1 << 20), "1024", "memory of one core process for queries of the lake")
     json_bytes: int = _setting(_whole(1_024, 1 << 30), "1048576", "largest JSON body")
     batch_bytes: int = _setting(_whole(1_024, 1 << 32), "33554432", "largest body of a batch")
+    upload_bytes: int = _setting(_whole(1_024, 1 << 39), "10737418240", "largest body of an upload")
     audit_retention_days: int = _setting(_whole(1, 36_500), "365", "age at which audit entries are deleted")
     event_retention_days: int = _setting(_whole(1, 3_650), "7", "age at which events are deleted")
     version_retention_hours: int = _setting(
@@ -211,6 +215,11 @@ class Settings:
     def parsed_dir(self) -> Path:
         """Where files of text are kept as Parquet once they were parsed; can be deleted at any time."""
         return self.data_dir / "parsed"
+
+    @property
+    def uploads_dir(self) -> Path:
+        """Where the bodies of uploads lie while they are received and parsed."""
+        return self.data_dir / "uploads"
 
     @property
     def heads_dir(self) -> Path:

@@ -23,11 +23,19 @@ class TableLogs:
     tables: DeltaTables
 
     def committed(self, name: str, change_id: str) -> Committed | None:
-        """What a change came to; None where the log of that table does not have it."""
+        """What a change came to; None where neither the table's log nor the folder of files has it."""
         path = path_of(name)
-        if not is_name(name) or not self.storage.has_folder(f"{path}/{LOG}"):
+        if not is_name(name):
             return None
+        if not self.storage.has_folder(f"{path}/{LOG}"):
+            return self._put(path, change_id)
         return self.tables.committed(name, self.storage.location(path), change_id)
+
+    def _put(self, path: str, change_id: str) -> Committed | None:
+        """The file that a change put into a folder: its name begins with the change's id."""
+        entries = self.storage.entries(path) or ()
+        has_it = any(entry.name.startswith(f"{change_id}.") for entry in entries)
+        return Committed(None, f"{FILES}:{path}") if has_it else None
 
 
 @dataclass(frozen=True)
@@ -95,12 +103,6 @@ class Catalog:
     def _is_dataset(self, path: str) -> bool:
         entries = self.storage.entries(path) or ()
         return _is_table(entries) or is_dataset(entries)
-
-    def _put(self, path: str, change_id: str) -> Committed | None:
-        """The file that a change put into a folder: its name begins with the change's id."""
-        entries = self.storage.entries(path) or ()
-        has_it = any(entry.name.startswith(f"{change_id}.") for entry in entries)
-        return Committed(None, f"{FILES}:{path}") if has_it else None
 
     def _versioned(self, snapshot: Snapshot) -> str:
         """Where a table lies."""

@@ -47,6 +47,7 @@ RULES = {
     "get_data_datasets_dataset_rows": "reader",
     "post_data_datasets_dataset_query": "reader",
     "post_data_datasets_dataset_rows": "reader",
+    "post_data_upload": "reader",
     "get_grants": "reader",
     "post_grants": "reader",
     "get_grants_grant_id": "reader",

@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 import jsonschema_rs
@@ -109,22 +110,32 @@ class Pasted:
     method: str
     path: str
     headers: dict[str, str]
-    body: str | None
+    body: Any
 
 
 def paste(sample: str, token: str) -> Pasted:
     """What a shell hands to curl when the sample is pasted into it."""
     command = ["bash", "-euc", SHELL + sample, "bash", token, PASSWORD]
     words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\0")[:-1]
-    options: dict[str, list[str]] = {"-X": [], "-H": [], "-d": []}
+    options: dict[str, list[str]] = {"-X": [], "-H": [], "-d": [], "-F": []}
     assert words.pop(0) == "-sS"
     while words[0] in options:
         options[words.pop(0)].append(words.pop(0))
     [url] = words
     assert url.startswith(f"{SAMPLE_HOST}/")
     headers = dict(header.split(": ", 1) for header in options["-H"])
-    method, body = next(iter(options["-X"]), "GET"), next(iter(options["-d"]), None)
+    method, body = next(iter(options["-X"]), "GET"), form(options["-F"]) or next(iter(options["-d"]), None)
     return Pasted(method, url.removeprefix(SAMPLE_HOST), headers, body)
+
+
+def form(fields: list[str]) -> dict[str, Any] | None:
+    """What curl makes of its -F options."""
+    pairs = (field.split("=", 1) for field in fields)
+    return {name: _form_value(*value.split(";filename=")) for name, value in pairs} or None
+
+
+def _form_value(content: str, filename: str | None = None) -> Any:
+    return content if filename is None else (BytesIO(content.encode()), filename)
 
 
 @pytest.fixture
