@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Response, request
 from marshmallow import fields
-from sqlalchemy import ColumnElement, and_, case, false, or_, true
+from sqlalchemy import ColumnElement, Integer, and_, case, cast, false, null, or_, true
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.lake.grants import MANAGE
@@ -54,7 +54,9 @@ class AccessSchema(WireSchema):
     username = fields.String(allow_none=True, metadata={"example": "ada"})
     operation = fields.String(metadata={"example": "read rows"})
     columns = fields.List(fields.String(), allow_none=True, metadata={"description": "the columns that were read"})
-    rows = fields.Integer(allow_none=True, metadata={"description": "how many rows were given"})
+    rows = fields.Integer(
+        allow_none=True, metadata={"description": "how many rows were given; null for who sees only some"}
+    )
     request_id = fields.String(metadata={"description": "id of the call, as in its answer"})
 
 
@@ -70,14 +72,17 @@ def list_accesses(dataset: str) -> Response:
     binding = Binding(current_principal().id, opened.view.fingerprint, shape, query)
     if query.cursor is not None:
         query = query.at(sealer().open(query.cursor, binding))
-    page = _source(dataset, shape).page(session(), query)
+    page = _source(opened, shape).page(session(), query)
     response = page_response(replace(page, rows=[_seen(row, opened) for row in page.rows]), pairs, binding)
     recorded(dataset=dataset)
     return response
 
 
-def _source(dataset: str, shape: Shape) -> Source:
+def _source(opened: Opened, shape: Shape) -> Source:
+    dataset = opened.snapshot.name
     columns = {name: getattr(AuditRecord, name) for name in shape.names if name != "operation"}
+    if opened.view.admission is not None:
+        columns["rows"] = cast(null(), Integer)  # it would tell how many there are that the caller does not see
     operations = [(AuditRecord.path.like(path), name) for path, name in _OPERATIONS]
     operation = case(*operations, else_="read")
     return Source(

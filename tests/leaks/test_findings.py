@@ -174,3 +174,13 @@ def test_a_name_that_no_disk_can_hold_is_that_of_nothing(admin: Caller, name: st
 def test_dates_are_midnights_still(admin: Caller, folder: Path) -> None:
     write_parquet(folder / "days" / "a.parquet", [{"at": date(2026, 11, 1)}])
     assert rows(admin, "days/rows?at=eq.2026-11-01") == [{"at": "2026-11-01T00:00:00Z"}]
+
+
+def test_how_many_rows_others_read_is_not_told_to_who_manages_only_some(admin: Caller, reader: Caller) -> None:
+    give(admin, "rita", "stores", "manage", filter="country=FR")
+    admin.get(f"{DATASETS}/stores/export").get_data()
+    told = rows(reader, "stores/accesses")
+    assert [each["rows"] for each in told] == [None] * len(told)
+    assert told
+    assert rows(reader, "stores/accesses?rows=gt.0") == []
+    assert rows(admin, "stores/accesses?rows=gt.0") != []
