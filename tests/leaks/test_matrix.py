@@ -83,6 +83,7 @@ def _answers(lake: Lake, attack: Attack) -> tuple[Any, ...]:
     """The answer and that of the page after it."""
     first = _call(lake, attack.method, attack.url, attack.body)
     assert first.status_code < 500, (attack.told, first.json)
+    assert first.status_code != 429
     cursor = (first.json or {}).get("next") if _is_page(first) else None
     if cursor is None:
         return (_normal(lake, first),)
@@ -100,7 +101,7 @@ def _is_page(answer: TestResponse) -> bool:
 def _call(lake: Lake, method: str, url: str, body: Any) -> TestResponse:
     client = lake.app.test_client()
     headers = {"X-Request-ID": REQUEST_ID} | ({} if lake.caller is None else lake.caller.headers)
-    return client.open(url, method=method, json=body, headers=headers)
+    return client.open(url, method=method, json=body, headers=headers, buffered=True)  # an export ends
 
 
 def _normal(lake: Lake, answer: TestResponse) -> tuple[Any, ...]:

@@ -120,7 +120,7 @@ def build(app: Flask, principal: Principal, which: str) -> Lake:
     lake.admin.put("/groups/analysts/members/rita")
     _give(lake, principal, which, is_there=rows is not None)
     for target in TARGETS:
-        lake.admin.get(f"/data/datasets/{target}/export?select=country").get_data()
+        lake.admin.get(f"/data/datasets/{target}/export?select=country", buffered=True)
     if principal.name != "nobody":
         lake.caller = log_in(app, "root" if principal.name == "admin" else "rita")
     return lake
