@@ -19,6 +19,7 @@ from rest_api.backends.parsing.files import Kind
 from rest_api.backends.parsing.rows import Rows
 from rest_api.backends.parsing.sources import Source
 from rest_api.backends.parsing.writing import write
+from rest_api.backends.storage import no_room
 from rest_api.errors import Invalid, Refusal, TooLarge
 
 _READERS: dict[Kind, Callable[[Source, pa.Schema | None], Rows]] = {
@@ -82,6 +83,8 @@ def _expected(encoded: str | None) -> pa.Schema | None:
 def _unreadable(request: dict[str, Any], error: OSError) -> Refusal:
     if error.errno == errno.EFBIG:
         return TooLarge(f"The file makes more than {request['written_bytes']} bytes of Parquet")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return no_room()
     if error.errno is None:
         return Invalid(f"The file is corrupt: {_first_line(error)}")
     raise error

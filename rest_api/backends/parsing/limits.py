@@ -1,7 +1,8 @@
 """How much of the machine the parsing of one file may take."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+_SLOWEST_BYTES_PER_SECOND = 2 * 2**20
 _LEAST_MEMORY_BYTES = 256 * 2**20
 
 
@@ -17,6 +18,11 @@ class Limits:
     seconds: int = 60
     rows: int = 50_000_000
     written_bytes: int = 20 * 2**30
+
+    def for_file(self, size_bytes: int) -> "Limits":
+        """These limits with more time and rows for a large file; one that is packed small gets no more for it."""
+        seconds = self.seconds + size_bytes // _SLOWEST_BYTES_PER_SECOND
+        return replace(self, seconds=seconds, rows=max(self.rows, size_bytes))
 
     def __post_init__(self) -> None:
         if self.memory_bytes < _LEAST_MEMORY_BYTES:

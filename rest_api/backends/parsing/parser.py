@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from rest_api.backends.parsing.files import ExpectedColumn, Format, Parsed
 from rest_api.backends.parsing.limits import Limits
-from rest_api.errors import FieldError, Invalid, Overloaded, Refusal, TooLarge
+from rest_api.backends.storage import no_room
+from rest_api.errors import FieldError, Invalid, Overloaded, Refusal, TooLarge, Unavailable
 
 _ROOT = Path(__file__).resolve().parents[3]
 _COMMAND = (sys.executable, "-P", "-s", "-B", "-m", "rest_api.backends.parsing.child")
@@ -48,9 +49,16 @@ class Parser:
         if not self._turns.acquire(timeout=self._wait_seconds):
             raise Overloaded("Too many files are being parsed; try again later", retry_after_seconds=30)
         try:
-            return parse(source, format_, target, self._limits, expected)
+            return parse(source, format_, target, self._limits.for_file(_size_of(source)), expected)
         finally:
             self._turns.release()
+
+
+def _size_of(source: Path) -> int:
+    try:
+        return source.lstat().st_size
+    except OSError:
+        return 0  # what is wrong with it is told when it is opened
 
 
 def parse(
@@ -199,5 +207,7 @@ def _read_answer(answer: bytes, status: int, limits: Limits, *, is_late: bool) -
 
 
 def _refusal(reply: dict[str, Any]) -> Refusal:
+    if reply["refusal"] == Unavailable.code:
+        return no_room()
     errors = [FieldError(field, detail) for field, detail in reply["errors"]]
     return _REFUSALS[reply["refusal"]](reply["detail"], errors=errors, did_you_mean=reply["did_you_mean"])
