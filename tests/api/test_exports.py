@@ -181,6 +181,8 @@ def test_long_texts_are_cut_into_pieces_and_none_is_lost(app: Flask, admin: Call
     assert [row["text"] for row in lines(export(admin, "long/export"))] == texts
     for media_type in BINARY:
         assert table(export(admin, "long/export", media_type), media_type)["text"].to_pylist() == texts
+    with closing(admin.get("/data/datasets/long/export", buffered=False)) as answer:
+        assert max(map(len, answer.iter_encoded())) < 10_000_000
 
 
 @pytest.mark.parametrize(
@@ -331,6 +333,19 @@ def test_no_reader_takes_a_broken_export_for_a_whole_one(
             received.extend(chunks)
     with pytest.raises((csv.Error, json.JSONDecodeError, pa.ArrowInvalid, OSError)):
         read(b"".join(received), media_type)
+
+
+def test_rights_that_shrink_break_it_too(app: Flask, admin: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    append(lake_folder(app) / "numbers", pa.table({"n": range(100_000)}))
+    wider = give(admin, "rita", "numbers", "export")
+    give(admin, "rita", "numbers", "export", filter="n=lt.90000")
+    monkeypatch.setattr("rest_api.resources.exports.SECONDS_BETWEEN_LOOKS", 0)
+    with closing(log_in(app, "rita").get("/data/datasets/numbers/export", buffered=False)) as answer:
+        chunks = answer.iter_encoded()
+        next(chunks)
+        admin.delete(f"/grants/{wider['id']}")
+        with pytest.raises(Forbidden):
+            list(chunks)
 
 
 def read(body: bytes, media_type: str) -> Any:
