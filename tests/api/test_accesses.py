@@ -12,7 +12,7 @@ from flask import Flask
 from sqlalchemy import insert
 
 from rest_api.models.audit import AuditRecord
-from tests.api.lake import give, lake_folder, with_lake
+from tests.api.lake import give, with_lake
 from tests.conftest import Caller, log_in
 
 Row = dict[str, Any]
@@ -67,13 +67,13 @@ def test_only_successful_reads_of_its_rows_are_told(app: Flask, admin: Caller) -
     assert accesses(admin) == []
 
 
-def test_an_export_that_failed_is_none(app: Flask, admin: Caller) -> None:
-    part = lake_folder(app) / "stores" / "part-1.parquet"
-    whole = part.read_bytes()
-    part.write_bytes(whole[:100] + bytes(len(whole) - 600) + whole[-500:])
-    assert admin.get("/data/datasets/stores/export").status_code == 409
-    assert admin.get("/audit?dataset=stores&select=status").json["data"][0] == {"status": 409}
-    assert accesses(admin, dataset="stores") == []
+def test_an_export_that_was_refused_is_none(make_app: Callable[..., Flask]) -> None:
+    admin = log_in(with_lake(make_app(WAITING_REQUESTS_PER_USER="1")), "root")
+    with closing(admin.get("/data/datasets/stores/export")):
+        assert admin.get("/data/datasets/stores/export").status_code == 429
+    statuses = [row["status"] for row in admin.get("/audit?dataset=stores&select=status").json["data"]]
+    assert statuses == [200, 429, 200]
+    assert len(accesses(admin, dataset="stores")) == 2
 
 
 def test_reads_of_a_sql_dataset_are_told_wherever_they_came_in(admin: Caller) -> None:
