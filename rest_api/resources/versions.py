@@ -16,7 +16,16 @@ from rest_api.query.sql import Page
 from rest_api.query.values import from_text, wrong
 from rest_api.request import reader, reading, recorded, session
 from rest_api.resources.datasets import datasets
-from rest_api.resources.listing import Pairs, documentation, encode, given_pairs, next_url_of, page_response, sealer
+from rest_api.resources.listing import (
+    Pairs,
+    documentation,
+    encode,
+    given_pairs,
+    next_url_of,
+    page_response,
+    sealer,
+    tag_of,
+)
 from rest_api.resources.wire import Blueprint, Time, WholeNumber, WireSchema
 from rest_api.services import changes, versions
 from rest_api.services.changes import Intent
@@ -204,6 +213,7 @@ def _diff_response(diff: Diff, page: DiffPage, pairs: Pairs, binding: Binding) -
     data = [_shown(change) for change in page.changes]
     body = {"data": data, "next": cursor, "next_url": following, "counts": page.counts}
     response = Response(encode(body), mimetype="application/json")
+    response.set_etag(tag_of(body))
     if following is not None:
         response.headers["Link"] = f'<{following}>; rel="next"'
     return response

@@ -246,6 +246,7 @@ def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
 def _locked_down(folders: Sequence[Path], config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
     """A database that reads these folders and nothing else, and whose settings nobody changes any more."""
     options = {"allow_unsigned_extensions": False, "autoinstall_known_extensions": False}
+    folders[-1].mkdir(mode=0o700, parents=True, exist_ok=True)
     connection = duckdb.connect(config={**options, **config, "temp_directory": str(folders[-1] / SPILL)})
     allowed = ", ".join(exp.Literal.string(f"{folder}/").sql(dialect="duckdb") for folder in folders)
     for setting in (
@@ -269,14 +270,18 @@ def _refusals(sql: Sql) -> Iterator[None]:
     except duckdb.InterruptException as error:
         raise Timeout("The query took too long; ask for less") from error
     except duckdb.OutOfMemoryException as error:
-        raise Overloaded("The query needs more memory than there is; ask for less", retry_after_seconds=5) from error
+        raise _no_memory() from error
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise _unreadable(sql, str(error)) from error
+        raise _no_memory() if f"/{SPILL}" in str(error) else _unreadable(sql, str(error)) from error
     except duckdb.Error as error:
         if type(error) is not duckdb.Error:
             raise
         # What DuckDB's Parquet reader says of pages that are none has no kind of its own.
         raise _unreadable(sql, str(error)) from error
+
+
+def _no_memory() -> Overloaded:
+    return Overloaded("The query needs more memory than there is; ask for less", retry_after_seconds=5)
 
 
 def _unreadable(sql: Sql, message: str) -> Exception:

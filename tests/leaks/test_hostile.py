@@ -1,0 +1,96 @@
+"""A hundred hostile queries at once over a real server: it stays alive for everybody else, and no worker dies."""
+
+import os
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from tests.live import LiveCore, core
+
+ROWS = 2_000_000
+QUERIES = 100
+WORST_SECONDS = 1.0
+ROWS_URL = "/data/datasets/big/rows"
+
+
+@pytest.fixture(scope="module")
+def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveCore]:
+    """A core of one worker over a file of two million rows."""
+    folder: Path = tmp_path_factory.mktemp("attacked")
+    (folder / "lake" / "big").mkdir(parents=True)
+    numbers = pa.array(range(ROWS))
+    shuffled = pc.bit_wise_and(pc.multiply(numbers, 2_654_435_761), 2**31 - 1)
+    texts = pc.binary_join_element_wise(shuffled.cast(pa.string()), pc.multiply(shuffled, 7).cast(pa.string()), "-")
+    table = pa.table({"id": numbers, "a": shuffled, "b": texts, "c": pc.divide(shuffled.cast(pa.float64()), 3.0)})
+    pq.write_table(table, folder / "lake" / "big" / "part.parquet")
+    with core(folder, QUERY_SECONDS="5") as live:
+        yield live
+
+
+def hostile(number: int) -> tuple[str, str, Any]:
+    """One of the queries that cost most."""
+    wild = "*".join("%_" for _ in range(200))
+    many = ",".join(str(each * 7) for each in range(1_000))
+    kinds: tuple[tuple[str, str, Any], ...] = (
+        ("GET", f"{ROWS_URL}?a=in.({many})&count=exact", None),
+        ("GET", f"{ROWS_URL}?b=like.{quote(wild)}&count=exact", None),
+        ("GET", f"{ROWS_URL}?b=ilike.{quote('*9*8*7*6*5*4*3*2*1*')}&order=b.desc,c,a", None),
+        ("GET", f"{ROWS_URL}?limit_per=a&limit=10&order=b.desc", None),
+        ("GET", f"{ROWS_URL}?order=b,c.desc,a,id&page=10000", None),
+        ("POST", "/data/datasets/big/query", {"where": {"or": [{"b": {"like": f"*{each}*"}} for each in range(100)]}}),
+        ("POST", "/data/datasets/big/query", {"limit_per": "b", "count": "exact", "order": [{"column": "c"}]}),
+        ("GET", f"{ROWS_URL}?{'&'.join(f'b=not.like.*{each}x*' for each in range(90))}&order=c", None),
+    )
+    return kinds[number % len(kinds)]
+
+
+def probe(live: LiveCore, stop: Event, found: list[float]) -> None:
+    while not stop.is_set():
+        begun = time.perf_counter()
+        assert live.get("/health/live")[0] == 200
+        found.append(time.perf_counter() - begun)
+        stop.wait(0.02)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the server's workers are told apart on Linux only")
+def test_a_hundred_hostile_queries_leave_the_server_alive(attacked: LiveCore) -> None:
+    token = attacked.log_in("admin", attacked.admin_password)
+    workers, stop, found = _children(attacked), Event(), list[float]()
+    thread = Thread(target=probe, args=(attacked, stop, found))
+    thread.start()
+    try:
+        with ThreadPoolExecutor(QUERIES) as pool:
+            statuses = Counter(pool.map(lambda number: _status(attacked, token, number), range(QUERIES)))
+    finally:
+        stop.set()
+        thread.join()
+    found.sort()
+    told = {name: round(found[int(len(found) * share)] * 1_000, 1) for name, share in (("p50", 0.5), ("p99", 0.99))}
+    print(f"{dict(statuses)}; /health/live {told} ms, worst {found[-1] * 1_000:.1f} ms, {len(found)} probes")  # noqa: T201
+    assert found[int(len(found) * 0.99)] < WORST_SECONDS
+    assert _children(attacked) == workers
+    assert attacked.call("GET", f"{ROWS_URL}?limit=1", token=token)[0] == 200
+
+
+def _status(live: LiveCore, token: str, number: int) -> int:
+    method, path, body = hostile(number)
+    status, answer = live.call(method, path, body, token)
+    assert status in (200, 503, 504), (number % 8, status, answer)
+    return status
+
+
+def _children(live: LiveCore) -> list[str]:
+    """The processes of the server that answer."""
+    task = Path(f"/proc/{live.process.pid}/task/{live.process.pid}/children").read_text()
+    return re.findall("[0-9]+", task)
