@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 from rest_api.app import create_app
 from tests.conftest import prepare_database, settings_for
 from tests.leaks.attacks import Attack, attacks
-from tests.leaks.twins import PRINCIPALS, SECRETS, Lake, Principal, build
+from tests.leaks.twins import PRINCIPALS, SECRETS, TABLE, Lake, Principal, build
 
 IS_FULL = os.environ.get("LAKEPORT_FULL") == "1"
 SAMPLE = 40
@@ -59,10 +59,17 @@ def test_nobody_can_tell_what_is_hidden_from_what_is_not_there(
     lakes = tuple(make_lake(principal, which) for which in ("real", "other", "twin"))
     description = lakes[0].app.test_client().get("/openapi.json").json
     found = attacks(description or {}, principal)
-    chosen = found if IS_FULL else Random(f"{SEED} {principal.name}").sample(found, min(SAMPLE, len(found)))
+    chosen = found if IS_FULL else _sample(principal, found)
     leaks = [leak for attack in chosen if (leak := _leak(lakes, attack)) is not None]
     print(f"{principal.name}: {len(chosen)} requests to each of three lakes, {len(leaks)} leaks")  # noqa: T201
     assert leaks[:3] == []
+
+
+def _sample(principal: Principal, found: list[Attack]) -> list[Attack]:
+    """Some of them, and all that ask a table for a masked value: its log knows the clear ones."""
+    masked = [f"{TABLE}/rows?{name}=eq." for name in principal.masks]
+    always = [attack for attack in found if any(start in attack.url for start in masked)]
+    return [*always, *Random(f"{SEED} {principal.name}").sample(found, SAMPLE)]
 
 
 def _leak(lakes: tuple[Lake, ...], attack: Attack) -> Any:
