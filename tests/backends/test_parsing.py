@@ -320,6 +320,14 @@ def test_a_refused_file_leaves_the_target_as_it_was(desk: Desk) -> None:
     assert (desk.target.read_bytes(), desk.left) == (b"before", [desk.target])
 
 
+def test_a_large_file_has_more_time_and_rows_and_a_small_one_has_not() -> None:
+    assert SMALL.for_file(10 * 2**20) == SMALL
+    large = SMALL.for_file(10 * 2**30)
+    assert large.seconds > 5_000
+    assert large.rows > 10**10
+    assert (large.memory_bytes, large.written_bytes) == (SMALL.memory_bytes, SMALL.written_bytes)
+
+
 def _limits(child: Path) -> dict[str, str]:
     """The soft limits of a process, by their name in its `/proc`."""
     lines = (child / "limits").read_text().splitlines()

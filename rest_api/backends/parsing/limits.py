@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+_USUAL_BYTES = 64 * 2**20
 _SLOWEST_BYTES_PER_SECOND = 2 * 2**20
 _LEAST_MEMORY_BYTES = 256 * 2**20
 
@@ -21,8 +22,8 @@ class Limits:
 
     def for_file(self, size_bytes: int) -> "Limits":
         """These limits with more time and rows for a large file; one that is packed small gets no more for it."""
-        seconds = self.seconds + size_bytes // _SLOWEST_BYTES_PER_SECOND
-        return replace(self, seconds=seconds, rows=max(self.rows, size_bytes))
+        beyond = max(0, size_bytes - _USUAL_BYTES)
+        return replace(self, seconds=self.seconds + beyond // _SLOWEST_BYTES_PER_SECOND, rows=self.rows + beyond)
 
     def __post_init__(self) -> None:
         if self.memory_bytes < _LEAST_MEMORY_BYTES:
