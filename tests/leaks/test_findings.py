@@ -160,6 +160,13 @@ def test_a_time_out_of_sight_that_no_calendar_has_makes_no_error(
         assert len(rows(reader, f"far/rows{asked}")) == 1
 
 
+def test_a_date_beyond_all_times_is_null(admin: Caller, folder: Path) -> None:
+    (folder / "beyond").mkdir()
+    days = pa.array([1, 2_000_000_000], pa.int32()).cast(pa.date32())
+    pq.write_table(pa.table({"at": days}), folder / "beyond" / "a.parquet")
+    assert rows(admin, "beyond/rows?order=at") == [{"at": "1970-01-02T00:00:00Z"}, {"at": None}]
+
+
 def test_whole_numbers_of_any_size_in_one_column_are_read(admin: Caller, folder: Path) -> None:
     write_parquet(folder / "whole" / "a.parquet", [{"u": 1}])
     pq.write_table(pa.table({"u": pa.array([2**64 - 1], pa.uint64())}), folder / "whole" / "b.parquet")

@@ -273,6 +273,9 @@ def _refusals(sql: Sql) -> Iterator[None]:
         raise _no_memory() from error
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise _no_memory() if f"/{SPILL}" in str(error) else _unreadable(sql, str(error)) from error
+    except duckdb.DataError as error:
+        # A value that its own type cannot hold, such as a date beyond all calendars.
+        raise _unreadable(sql, str(error)) from error
     except duckdb.Error as error:
         if type(error) is not duckdb.Error:
             raise

@@ -38,7 +38,8 @@ def clear(value: Expression, stored: str) -> Expression:
     """A stored value as its type on the wire: dates as midnights, bytes as base64, nested ones as JSON."""
     value = value.copy()
     if stored.startswith("date"):
-        return exp.cast(value, "TIMESTAMP", dialect="duckdb")
+        # A date beyond all times is null: an error would tell of rows that the caller does not see.
+        return exp.TryCast(this=value, to=exp.DataType.build("TIMESTAMP", dialect="duckdb"))
     if "binary" in stored:
         return exp.Anonymous(this="to_base64", expressions=[value])
     kind = LakeColumn("", stored).type
