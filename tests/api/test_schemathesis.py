@@ -39,7 +39,8 @@ CONFIG: dict[str, Any] = {
         # A batch with invalid operations is answered with 200, which names them.
         {"include-name": "POST /articles/batch", "checks": {"negative_data_rejection": {"enabled": False}}},
         # Users, columns and folders have to be there, and filters to be written as such: a schema does not say it.
-        {"include-name-regex": "^POST /grants", "checks": {"positive_data_acceptance": {"enabled": False}}},
+        {"include-name-regex": "^POST /(grants|data)", "checks": {"positive_data_acceptance": {"enabled": False}}},
+        {"include-name-regex": "^PUT /data", "checks": {"positive_data_acceptance": {"enabled": False}}},
         # Every value of every parameter takes long where parameters are many.
         {"include-name-regex": LISTS, "phases": {"coverage": {"enabled": IS_FULL}}},
     ],

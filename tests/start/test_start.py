@@ -77,7 +77,10 @@ def _check_that_the_printed_commands_work(start: Start) -> None:
         ["bash", "-euo", "pipefail", "-c", commands], capture_output=True, text=True, check=False, timeout=30
     )
     assert done.returncode == 0, done.stderr
-    assert len(json.loads(done.stdout)["data"]) == 3
+    articles, read = json.JSONDecoder().raw_decode(done.stdout)
+    datasets = json.loads(done.stdout[read:])
+    assert len(articles["data"]) == 3
+    assert "transactions" in [dataset["name"] for dataset in datasets["data"]]
 
 
 def _check_that_no_process_shows_a_secret(place: Place, password: str) -> None:
