@@ -1,12 +1,13 @@
 """DuckDB reads the lake's Parquet files: in this process, locked into the lake's folders, with a deadline."""
 
+import os
 import re
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from threading import local
+from threading import BoundedSemaphore, local
 from typing import Any
 
 import duckdb
@@ -35,6 +36,8 @@ from rest_api.query.sql import Page
 
 BATCH_ROWS = 8_192
 SPILL = ".spill"
+TURN_SECONDS = 10
+"""How long a query waits for its turn."""
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
 MOST_PROBED = 64
@@ -49,6 +52,7 @@ class Reading:
         """`seconds` is how long one query may run, `config` what DuckDB is told besides."""
         self._connection = _locked_down(folders, config)
         self._watchdog = Watchdog(seconds)
+        self._turns = BoundedSemaphore(_turns())
         self._local = local()
 
     def rows(self, sql: Sql) -> Rows:
@@ -60,9 +64,19 @@ class Reading:
 
     @contextmanager
     def watching(self, sql: Sql, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Interrupts what a cursor does when it takes too long."""
-        with _refusals(sql), self._watchdog.watching(cursor.interrupt):
+        """Gives a cursor its turn, and interrupts what it does when that takes too long. Raises Overloaded."""
+        with self._turn(), _refusals(sql), self._watchdog.watching(cursor.interrupt):
             yield
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # More queries at once than there are processors take none of them less time, and everybody else's.
+        if not self._turns.acquire(timeout=TURN_SECONDS):
+            raise Overloaded("Too many queries are running; try again", retry_after_seconds=5)
+        try:
+            yield
+        finally:
+            self._turns.release()
 
     def new_cursor(self) -> duckdb.DuckDBPyConnection:
         """A cursor for somebody who reads little by little, and closes it."""
@@ -241,6 +255,11 @@ def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
     """Whether a column's values are ordered in each file as they are in all of them."""
     found = {each.stored for footer in footers for each in footer.columns if each.name == column.name}
     return len(found) == 1 or column.type in (ColumnType.INTEGER, ColumnType.NUMBER)
+
+
+def _turns() -> int:
+    """How many queries run at once."""
+    return 2 * (os.cpu_count() or 1)
 
 
 def _locked_down(folders: Sequence[Path], config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
