@@ -16,7 +16,7 @@ from flask import Flask
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import sessionmaker
 
-from rest_api.database import create_engine_for
+from rest_api.database import READ_ONLY, create_engine_for
 from rest_api.demo.delta import set_back
 from rest_api.errors import Conflict
 from rest_api.services import changes
@@ -27,6 +27,7 @@ from rest_api.tasks.task import Run
 from tests import live
 from tests.api.lake import append, give, lake_folder, transactions, with_lake
 from tests.conftest import Caller, log_in
+from tests.jobs.test_worker import wait_for
 
 DATASETS = "/data/datasets"
 TABLE = f"{DATASETS}/transactions"
@@ -463,12 +464,21 @@ def test_a_process_that_starts_ends_what_a_killed_one_left(tmp_path: Path, proce
     place.parent.mkdir(exist_ok=True)
     properties = CommitProperties(custom_metadata=dict(change.metadata))
     write_deltalake(place, people((1, "Ada", "Paris")), commit_properties=properties)
-    with live.core(tmp_path) if process == "core" else live.worker(tmp_path), engine.connect() as connection:
-        found = connection.execute(text("select state, version from dataset_changes")).one()
-        told = connection.execute(text("select data from events where type = 'dataset.changed'")).scalar_one()
+    with live.core(tmp_path) if process == "core" else live.worker(tmp_path):
+        # A worker is ready before it has looked at what is open.
+        wait_for(lambda: _ended(engine) is not None)
+        found, told = _ended(engine) or (None, "")
     engine.dispose()
-    assert tuple(found) == ("done", 0)
+    assert tuple(found or ()) == ("done", 0)
     assert json.loads(told) == {"dataset": "people", "version": 0, "kind": "append", "rows": 1}
+
+
+def _ended(engine: Engine) -> tuple[Any, str] | None:
+    """The change and the data of its event, once the event is there."""
+    with engine.connect().execution_options(**READ_ONLY) as connection:
+        told = connection.execute(text("select data from events where type = 'dataset.changed'")).scalar()
+        found = connection.execute(text("select state, version from dataset_changes")).one()
+    return None if told is None else (found, told)
 
 
 def settings_of(app: Flask) -> Settings:

@@ -36,7 +36,7 @@ from rest_api.query.sql import Page
 
 BATCH_ROWS = 8_192
 SPILL = ".spill"
-TURN_SECONDS = 10
+TURN_SECONDS = 3
 """How long a query waits for its turn."""
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
