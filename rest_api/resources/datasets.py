@@ -12,7 +12,7 @@ from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.cursors import Binding
 from rest_api.query.grammar import parse_url
 from rest_api.query.sql import Page
-from rest_api.request import reader, recorded, session
+from rest_api.request import reader, reading, recorded, session
 from rest_api.resources.listing import documentation, given_pairs, page_response, sealer
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import descriptions
@@ -116,10 +116,13 @@ def read_dataset(dataset: str) -> dict[str, Any]:
 @allow(Rule.READER, refuses=(403, 404, 409))
 def describe_dataset(body: dict[str, Any], dataset: str) -> dict[str, Any]:
     """Say what a dataset is; for who manages it."""
-    opened = datasets().open(session(), reader(), Asked(dataset, MANAGE))
+    said = descriptions.Description(**body)
+    # A key is looked at in all rows: no lock of the database is held meanwhile.
+    with reading() as apart:
+        opened = datasets().open(apart, reader(), Asked(dataset, MANAGE))
+        descriptions.check(apart, current_app.extensions["lakeport"].lake, opened, said)
     recorded(dataset=dataset)
-    lake = current_app.extensions["lakeport"].lake
-    descriptions.describe(session(), lake, opened, descriptions.Description(**body))
+    descriptions.keep(session(), opened, said)
     return shown(opened)
 
 

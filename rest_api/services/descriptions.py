@@ -39,8 +39,8 @@ def read(session: Session, opened: Opened) -> Description:
     return Description(row.description, row.owner, list(row.tags), key, time_column)
 
 
-def describe(session: Session, lake: Lake, opened: Opened, said: Description) -> None:
-    """Say it. Raises Invalid for columns that are none, Conflict where the key is not unique or has nulls."""
+def check(session: Session, lake: Lake, opened: Opened, said: Description) -> None:
+    """Raises Invalid for columns that are none, Conflict where the key is not unique or has nulls."""
     for column in (*said.key, *([said.time_column] if said.time_column else [])):
         if column not in opened.view.by_name:
             raise unknown("column", column, opened.view.shape.names)
@@ -50,15 +50,15 @@ def describe(session: Session, lake: Lake, opened: Opened, said: Description) ->
     known = session.get(Dataset, opened.snapshot.identity)
     if said.key and (known is None or known.key != said.key):
         _require_unique(lake, opened, said.key)
-    _keep(session, opened, said)
-    data = {"name": opened.snapshot.name}
-    events.record(session, type="dataset.described", subject=f"datasets/{data['name']}", data=data, audience="admin")
 
 
-def _keep(session: Session, opened: Opened, said: Description) -> None:
+def keep(session: Session, opened: Opened, said: Description) -> None:
+    """Say what was checked before."""
     row = Dataset(identity=opened.snapshot.identity, name=opened.snapshot.name, updated_at=utc_now(), **vars(said))
     session.merge(row)
     session.flush()
+    data = {"name": opened.snapshot.name}
+    events.record(session, type="dataset.described", subject=f"datasets/{data['name']}", data=data, audience="admin")
 
 
 def _require_unique(lake: Lake, opened: Opened, key: list[str]) -> None:

@@ -1,6 +1,7 @@
 """The contract of the Engine port: every engine shows just what the model of a view shows."""
 
 import itertools
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,13 +62,14 @@ examples = settings(
 )
 
 
-class Harness:
+class Harness(ABC):
     """An engine, and a way to have it hold some rows."""
 
     engine: Engine
 
+    @abstractmethod
     def store(self, rows: list[dict[str, Any]], parts: int) -> Snapshot:
-        raise NotImplementedError
+        """The rows in so many parts, as a dataset."""
 
     def close(self) -> None:
         self.engine.close()
