@@ -1,5 +1,6 @@
 """`/data/datasets`: what there is in the lake for the caller, and what people say of it."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, current_app, request
@@ -7,7 +8,7 @@ from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.errors import Conflict, Forbidden, NotFound
-from rest_api.lake.grants import MANAGE
+from rest_api.lake.grants import MANAGE, Grant
 from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.cursors import Binding
 from rest_api.query.grammar import parse_url
@@ -97,7 +98,7 @@ def list_datasets() -> Response:
     binding = Binding(current_principal().id, fingerprint(grants), DATASETS, query)
     after = "" if query.cursor is None else sealer().open(query.cursor, binding)[0]
     names = [name for name in datasets().visible(grants) if name > after]
-    return page_response(_page(names, query), pairs, binding)
+    return page_response(_page(names, grants, query), pairs, binding)
 
 
 @blueprint.route("/<dataset>", methods=["GET"])
@@ -155,18 +156,18 @@ def shown(opened: Opened) -> dict[str, Any]:
     }
 
 
-def _page(names: list[str], query: Query) -> Page:
+def _page(names: list[str], grants: Sequence[Grant], query: Query) -> Page:
     """The first datasets of these names that are there; a name may be of one that has vanished."""
     rows: list[dict[str, Any]] = []
-    for found in filter(None, map(_found, names)):
+    for found in filter(None, (_found(name, grants) for name in names)):
         if len(rows) == query.limit:
             return Page(rows, (rows[-1]["name"],))
         rows.append(found)
     return Page(rows, None)
 
 
-def _found(name: str) -> dict[str, Any] | None:
+def _found(name: str, grants: Sequence[Grant]) -> dict[str, Any] | None:
     try:
-        return shown(datasets().open(session(), reader(), Asked(name)))
+        return shown(datasets().open_by(grants, Asked(name)))
     except (NotFound, Forbidden, Conflict):
         return None  # hidden, of whom may only write, or not to be read: who asks for it by name learns why

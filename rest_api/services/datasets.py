@@ -69,7 +69,10 @@ class Datasets:
 
         Whom no grant could admit is refused before the lake is touched.
         """
-        grants = grants_of(session, reader)
+        return self.open_by(grants_of(session, reader), asked)
+
+    def open_by(self, grants: Sequence[Grant], asked: Asked) -> Opened:
+        """The same by grants that were looked up already."""
         about = tuple(grant for grant in grants if grant.may_cover(asked.name))
         if not about or not is_name(asked.name):
             raise self.absent(asked.name, grants)

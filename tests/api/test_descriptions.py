@@ -1,6 +1,7 @@
 """What people say of a dataset, as a client sees it."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -58,7 +59,10 @@ def test_others_write_while_a_key_is_looked_at(app: Flask, admin: Caller, monkey
     distinct, meanwhile = engine.distinct, list[int]()
 
     def write_meanwhile(*arguments: Any) -> int:
-        meanwhile.append(editor.post("/articles", {"title": "meanwhile", "content": ""}).status_code)
+        # Of a thread of its own, as another client's: one of this thread would share the request's session.
+        with ThreadPoolExecutor(1) as other:
+            wrote = other.submit(editor.post, "/articles", {"title": "meanwhile", "content": ""})
+            meanwhile.append(wrote.result().status_code)
         return int(distinct(*arguments))
 
     monkeypatch.setattr(engine, "distinct", write_meanwhile)
