@@ -18,7 +18,7 @@ from starlette.types import ASGIApp
 from graphql_gateway import explorers, health
 from graphql_gateway.documents import Documents
 from graphql_gateway.door import Door
-from graphql_gateway.graphql_http import GraphQLEndpoint
+from graphql_gateway.endpoint import GraphQLEndpoint
 from graphql_gateway.limits import Limits
 from graphql_gateway.observability import GatewayMetrics, configure_logging, exposition
 from graphql_gateway.proxies import TrustedProxies
