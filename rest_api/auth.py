@@ -86,8 +86,8 @@ def allow(
 class Principal:
     """Somebody authenticated, as the database knows him at this moment.
 
-    `policy` is the fingerprint of his rights: it changes whenever they do. `family` is his login, `token_ends_at`
-    the end of the token he showed, in seconds since 1970.
+    `standing` is the fingerprint of his role and groups. `family` is his login, `token_ends_at` the end of the token
+    he showed, in seconds since 1970.
     """
 
     id: int
@@ -98,9 +98,8 @@ class Principal:
     token_ends_at: float
 
     @property
-    def policy(self) -> str:
-        rights = "\x00".join((str(self.id), self.role, *self.groups))
-        return hashlib.blake2b(rights.encode(), digest_size=8).hexdigest()
+    def standing(self) -> str:
+        return hashlib.blake2b("\x00".join((self.role, *self.groups)).encode(), digest_size=8).hexdigest()
 
     def may(self, rule: Rule) -> bool:
         """Whether his role reaches the rule."""

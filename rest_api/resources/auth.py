@@ -16,7 +16,7 @@ from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import tokens
 from rest_api.services.logins import LoginGate
 from rest_api.services.passwords import MAX_PASSWORD_CHARACTERS, verify_password
-from rest_api.services.rights import fingerprint, grants_of
+from rest_api.services.rights import grants_of, policy_of
 
 blueprint = Blueprint("auth", __name__, url_prefix="/auth", description="Tokens, and who is calling")
 
@@ -64,7 +64,13 @@ class PrincipalSchema(WireSchema):
     username = fields.String(metadata={"example": "admin"})
     role = fields.String(metadata={"example": "admin"})
     groups = fields.List(fields.String(), metadata={"description": "names of his groups", "example": ["analysts"]})
-    policy = fields.String(metadata={"description": "fingerprint of the caller's rights; changes when they do"})
+    policy = fields.String(
+        metadata={
+            "description": "fingerprint of what the caller's rights are: his role and what his grants give; the same "
+            "for all who have the same, another one whenever they differ",
+            "example": "0f343b0931126a20f133d67c2b018a3b",
+        }
+    )
 
 
 @blueprint.route("/token", methods=["POST"])
@@ -92,9 +98,9 @@ def revoke() -> None:
 def read_me() -> dict[str, Any]:
     """Who is calling, with his groups and the fingerprint of his rights."""
     principal = current_principal()
-    rights = fingerprint(grants_of(session(), reader()))
+    policy = policy_of(principal.role, grants_of(session(), reader()))
     shown = {name: getattr(principal, name) for name in ("id", "username", "role", "groups")}
-    return {**shown, "policy": principal.policy + rights}
+    return {**shown, "policy": policy}
 
 
 def _log_in(username: str, password: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rest_api.resources.listing import documentation, given_pairs, page_response
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import descriptions
 from rest_api.services.datasets import Asked, Datasets, Opened
-from rest_api.services.rights import fingerprint, grants_of
+from rest_api.services.rights import grants_of, policy_of
 
 DATASETS = Shape(
     name="datasets",
@@ -92,10 +92,10 @@ class DescriptionSchema(WireSchema):
 @allow(Rule.READER)
 def list_datasets() -> Response:
     """List the datasets that the caller may see, by name."""
-    grants = grants_of(session(), reader())
+    principal, grants = current_principal(), grants_of(session(), reader())
     pairs = given_pairs(request.query_string)
     query = parse_url(pairs, DATASETS)
-    binding = Binding(current_principal().id, fingerprint(grants), DATASETS, query)
+    binding = Binding(principal.id, policy_of(principal.role, grants), DATASETS, query)
     after = "" if query.cursor is None else sealer().open(query.cursor, binding)[0]
     names = [name for name in datasets().visible(grants) if name > after]
     return page_response(_page(names, grants, query), pairs, binding)

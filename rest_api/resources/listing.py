@@ -113,7 +113,7 @@ def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
 
 
 def _binding(shape: Shape, query: Query) -> Binding:
-    return Binding(g.principal.id, g.principal.policy, shape, query)
+    return Binding(g.principal.id, g.principal.standing, shape, query)
 
 
 def _positioned(query: Query, binding: Binding) -> Query:

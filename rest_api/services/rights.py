@@ -1,6 +1,7 @@
 """Whose grants hold now."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -70,7 +71,21 @@ def as_grant(row: Any) -> Grant:
     )
 
 
-def fingerprint(grants: Sequence[Grant]) -> str:
-    """Changes whenever what the grants give does."""
-    written = repr([(each.id, sorted(each.privileges), each.expires_at) for each in grants])
-    return hashlib.blake2b(written.encode(), digest_size=8).hexdigest()
+def policy_of(role: str, grants: Sequence[Grant]) -> str:
+    """The fingerprint of what a role and grants give: equal for all who have equal rights, else another one."""
+    written = json.dumps([role, sorted({_content(each) for each in grants})])
+    return hashlib.blake2b(written.encode(), digest_size=16).hexdigest()
+
+
+def _content(grant: Grant) -> str:
+    """What a grant gives, and for how long; not whom, nor under which number."""
+    return json.dumps(
+        [
+            sorted(grant.privileges),
+            [grant.dataset, grant.identity, grant.path],
+            None if grant.columns is None else sorted(grant.columns),
+            grant.filter,
+            sorted(grant.masks.items()),
+            None if grant.expires_at is None else grant.expires_at.isoformat(),
+        ]
+    )

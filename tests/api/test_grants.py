@@ -165,6 +165,77 @@ def test_my_policy_changes_with_my_grants(app: Flask, admin: Caller, reader: Cal
     assert reader.get("/auth/me").json["policy"] == seen[0]
 
 
+def policy(caller: Caller) -> str:
+    return str(caller.get("/auth/me").json["policy"])
+
+
+def test_who_has_the_same_rights_has_the_same_policy(app: Flask, admin: Caller, mia: Caller, reader: Caller) -> None:
+    admin.post("/groups", {"name": "analysts"})
+    admin.put("/groups/analysts/members/mia")
+    assert policy(mia) == policy(reader)
+    give(admin, "rita", "transactions", columns=["amount", "country"], filter="country=eq.FR")
+    give(admin, "rita", "/sales", masks={"region": "hash", "id": "null"}, privileges=["read", "export"])
+    give(admin, "analysts", "/sales", masks={"id": "null", "region": "hash"}, privileges=["export", "read"])
+    assert policy(mia) != policy(reader)
+    for name in ("mia", "analysts"):
+        give(admin, name, "transactions", columns=["country", "amount"], filter="country=eq.FR")
+    assert policy(mia) == policy(reader)
+    again = new_grant("mia", "transactions", columns=["amount", "country"], filter="country=eq.FR")
+    assert admin.post("/grants", again).status_code == 201
+    assert policy(mia) == policy(reader)
+
+
+def test_whatever_differs_in_rights_makes_another_policy(app: Flask, admin: Caller, mia: Caller) -> None:
+    offers: list[dict[str, Any]] = [
+        {},
+        {"privileges": ["export"]},
+        {"columns": ["amount"]},
+        {"columns": ["amount", "country"]},
+        {"filter": "country=eq.FR"},
+        {"masks": {"country": "hash"}},
+        {"masks": {"country": "null"}},
+        {"expires_at": in_hours(1)},
+    ]
+    seen = [policy(mia)]
+    for dataset in ("transactions", "stores", "/transactions"):
+        for offer in offers if dataset == "transactions" else [{}]:
+            given = give(admin, "mia", dataset, **offer)
+            seen.append(policy(mia))
+            admin.delete(f"/grants/{given['id']}")
+    give(admin, "mia", "transactions")
+    shutil.rmtree(lake_folder(app) / "transactions")
+    build_lake_again(app)
+    give(admin, "mia", "transactions")
+    seen.append(policy(mia))
+    admin.patch("/users/mia", {"role": "editor"})
+    seen.append(policy(mia))
+    assert len({*seen}) == len(seen)
+
+
+def test_a_cursor_is_its_owners_also_where_another_has_the_same_rights(
+    admin: Caller, mia: Caller, reader: Caller
+) -> None:
+    for name in ("mia", "rita"):
+        for dataset in ("transactions", "stores"):
+            give(admin, name, dataset)
+    assert policy(mia) == policy(reader)
+    for path in ("/data/datasets?limit=1", "/data/datasets/stores/rows?limit=1"):
+        cursor = mia.get(path).json["next"]
+        assert refused(reader.get(f"{path}&cursor={cursor}"))[0] == 400
+        assert mia.get(f"{path}&cursor={cursor}").status_code == 200
+
+
+def test_a_cursor_goes_on_when_rights_are_what_they_were(admin: Caller, reader: Caller) -> None:
+    give(admin, "rita", "stores")
+    given = give(admin, "rita", "transactions")
+    path = "/data/datasets?limit=1"
+    cursor = reader.get(path).json["next"]
+    admin.delete(f"/grants/{given['id']}")
+    assert refused(reader.get(f"{path}&cursor={cursor}"))[0] == 409
+    give(admin, "rita", "transactions")
+    assert [row["name"] for row in reader.get(f"{path}&cursor={cursor}").json["data"]] == ["transactions"]
+
+
 def test_giving_and_revoking_are_recorded_and_told_to_administrators(admin: Caller, reader: Caller) -> None:
     given = give(admin, "rita", "transactions")
     admin.delete(f"/grants/{given['id']}")
