@@ -12,6 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MAX_OPERATION_NAMES = 100
 OTHER = "other"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+CALLS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128)
 
 
 def configure_logging(level: str) -> None:
@@ -67,6 +68,7 @@ class GatewayMetrics:
     upstream_requests: Counter
     upstream_duration: Histogram
     upstream_errors: Counter
+    upstream_calls: Histogram
     names: OperationNames = field(default_factory=OperationNames)
 
     @classmethod
@@ -83,12 +85,20 @@ class GatewayMetrics:
                 "graphql_upstream_duration_seconds", "Time the core took", upstream, registry=registry, buckets=SECONDS
             ),
             Counter("graphql_upstream_errors", "Calls of the core that failed", (*upstream, "code"), registry=registry),
+            Histogram(
+                "graphql_upstream_calls_per_request",
+                "Calls of the core for one GraphQL request",
+                operation,
+                registry=registry,
+                buckets=CALLS,
+            ),
         )
 
-    def observe(self, operation: str, outcome: str, seconds: float) -> None:
-        """Count one answered GraphQL request; `outcome` is ok, error or refused."""
+    def observe(self, operation: str, outcome: str, seconds: float, calls: int = 0) -> None:
+        """Count one answered GraphQL request; `outcome` is ok, error or refused, `calls` those of the core."""
         self.requests.labels(operation, outcome).inc()
         self.duration.labels(operation).observe(seconds)
+        self.upstream_calls.labels(operation).observe(calls)
 
 
 def exposition(registry: CollectorRegistry, multiprocess_folder: str) -> Callable[[], bytes]:

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlencode
@@ -28,6 +28,7 @@ from graphql_gateway.errors import (
     invalid,
 )
 from graphql_gateway.observability import GatewayMetrics
+from graphql_gateway.trail import Trail
 
 # Servers close idle connections; one that was idle for so long is not trusted with a change that cannot be repeated.
 MAX_IDLE_SECONDS = 4.0
@@ -221,10 +222,17 @@ class Core:
     client: RestClient
     caller: Caller
     deadline: float
+    trail: Trail = field(default_factory=Trail)
+
+    @property
+    def calls(self) -> int:
+        """The calls sent for this request so far, those whose answer was shared among them."""
+        return self.trail.calls
 
     async def send(self, call: Call) -> Any:
         """The body of the core's answer. Raises as RestClient.send does."""
-        return (await self.client.send(call, self.caller, self.deadline)).body
+        with self.trail.call(call.method, call.route):
+            return (await self.client.send(call, self.caller, self.deadline)).body
 
     async def read(self, call: Call) -> dict[str, Any]:
         """The object in the core's answer. Raises as RestClient.send does."""
