@@ -6,6 +6,7 @@ cd "$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")"
 install_packages requirements-dev.txt
 export PATH="$PWD/.venv/bin:$PATH"
 python -m launcher.web_assets
+python -m tests.npm.install
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi

@@ -92,7 +92,7 @@ def fetch(folder: Path) -> None:
     """Fill the folder. Raises WebAssetsError; then the stamp is missing, and the next call begins anew."""
     if is_complete(folder):
         return
-    npm = _find_npm()
+    npm = find_npm()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / STAMP).unlink(missing_ok=True)
@@ -119,7 +119,7 @@ def _targets(folder: Path) -> list[Path]:
     return [folder / package.folder / Path(name).name for package in PACKAGES for name in package.files]
 
 
-def _find_npm() -> str:
+def find_npm() -> str:
     """The machine's npm, else the one of a package from PyPI, installed beside our Python."""
     own = Path(sys.executable).parent / "npm"
     found = shutil.which("npm") or (str(own) if own.exists() else None)
