@@ -4,7 +4,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
@@ -35,6 +35,7 @@ MAX_IDLE_SECONDS = 4.0
 CONNECT_SECONDS = 1.0
 RETRY_PAUSE_SECONDS = (0.005, 0.03)
 CHUNK_BYTES = 65_536
+NOT_MODIFIED = 304
 MAX_URL_CHARACTERS = 60_000
 UNREACHABLE = "The core cannot be reached"
 UNREADABLE = "The core gave an answer that cannot be read"
@@ -61,13 +62,18 @@ class Caller:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the core; `route` is its path's template, the label it is counted under."""
+    """One call of the core; `route` is its path's template, the label it is counted under.
+
+    With `tag` the answer is 304 where what had that tag is unchanged; `parse` reads the body of an answer.
+    """
 
     method: str
     route: str
     path: str
     query: Sequence[tuple[str, str]] = ()
     body: Any = None
+    tag: str | None = None
+    parse: Callable[[bytes], Any] = orjson.loads
 
     @property
     def target(self) -> str:
@@ -77,11 +83,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the core; `body` is parsed, None where there is none."""
+    """An answer of the core; `body` is parsed, None where there is none; `tag` is its entity tag."""
 
     status: int
     body: Any
     retry_after_seconds: int | None = None
+    tag: str | None = None
 
 
 class RestClient:
@@ -119,7 +126,7 @@ class RestClient:
             self._calls -= 1
             self._metrics.upstream_duration.labels(call.method, call.route).observe(time.monotonic() - started)
         self._metrics.upstream_requests.labels(call.method, call.route, answer.status).inc()
-        return _accepted(answer)
+        return _accepted(call, answer)
 
     def close(self) -> None:
         """Give the threads up; running calls end at their deadlines."""
@@ -151,8 +158,9 @@ class RestClient:
                 proxies={},
             ) as response:
                 content = self._content(response, call, deadline)
-                body = orjson.loads(content) if content else None
-                return Answer(response.status_code, body, _wait(response.headers.get("Retry-After", "")))
+                body = call.parse(content) if content else None
+                wait, tag = _wait(response.headers.get("Retry-After", "")), response.headers.get("ETag")
+                return Answer(response.status_code, body, wait, tag)
         except (requests.ReadTimeout, ReadTimeoutError) as error:
             raise _late(call) from error
         except (requests.RequestException, HTTPError) as error:
@@ -165,6 +173,8 @@ class RestClient:
         prepared.method = call.method
         prepared.url = self._core_url + call.target
         prepared.headers.update(caller.headers)
+        if call.tag is not None:
+            prepared.headers["If-None-Match"] = call.tag
         if call.body is not None:
             content = orjson.dumps(call.body)
             prepared.body = content
@@ -229,10 +239,14 @@ class Core:
         """The calls sent for this request so far, those whose answer was shared among them."""
         return self.trail.calls
 
+    async def answer(self, call: Call) -> Answer:
+        """The core's answer. Raises as RestClient.send does."""
+        with self.trail.call(call.method, call.route):
+            return await self.client.send(call, self.caller, self.deadline)
+
     async def send(self, call: Call) -> Any:
         """The body of the core's answer. Raises as RestClient.send does."""
-        with self.trail.call(call.method, call.route):
-            return (await self.client.send(call, self.caller, self.deadline)).body
+        return (await self.answer(call)).body
 
     async def read(self, call: Call) -> dict[str, Any]:
         """The object in the core's answer. Raises as RestClient.send does."""
@@ -246,8 +260,8 @@ Info = GraphQLResolveInfo[Core]
 """What a resolver is told; its `context` is the way to the core."""
 
 
-def _accepted(answer: Answer) -> Answer:
-    if 200 <= answer.status < 300:
+def _accepted(call: Call, answer: Answer) -> Answer:
+    if 200 <= answer.status < 300 or (answer.status == NOT_MODIFIED and call.tag is not None):
         return answer
     problem = Problem.read(answer.status, answer.body)
     if answer.status < 400 or problem is None:
