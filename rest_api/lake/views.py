@@ -92,24 +92,41 @@ class View:
         return hashlib.blake2b(repr((self.columns, self.admission)).encode(), digest_size=16).hexdigest()
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a grant admits to: rows by `filter` and columns (None: all), some of them under masks."""
+
+    columns: tuple[str, ...] | None
+    filter: str | None
+    masks: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def of(cls, grant: Grant) -> "Part":
+        return cls(grant.columns, grant.filter, tuple(grant.masks.items()))
+
+    def gives(self, name: str) -> bool:
+        """Whether it gives a column."""
+        return self.columns is None or name in self.columns
+
+    @cached_property
+    def mask_by_column(self) -> dict[str, str]:
+        """The masks by the columns that they are on."""
+        return dict(self.masks)
+
+
+Effective = tuple[Part, Condition | None]
+
+
 def view_of(snapshot: Snapshot, grants: Sequence[Grant]) -> View | None:
     """The view that grants give on a dataset; None where no grant admits to it.
 
     A grant whose filter, columns' masks or filter's columns the dataset lacks admits nothing.
     """
-    columns = snapshot.columns
-    effective = [each for each in (_effective(grant, columns) for grant in grants) if each is not None]
-    visible = tuple(seen for seen in (_view_column(column, effective) for column in columns) if seen is not None)
+    visible, admission = _seen(snapshot.columns, tuple(map(Part.of, grants)))
     if not visible:
         return None
-    conditions = [condition for _, condition in effective]
-    return View(
-        name=snapshot.name,
-        columns=visible,
-        admission=None if None in conditions else any_of(list(dict.fromkeys(c for c in conditions if c is not None))),
-        is_whole=any(grant.is_whole for grant in grants),
-        key=snapshot.key,
-    )
+    is_whole = any(grant.is_whole for grant in grants)
+    return View(snapshot.name, visible, admission, is_whole, snapshot.key)
 
 
 def raw_shape(name: str, columns: Columns) -> Shape:
@@ -148,22 +165,36 @@ def mask_suits(mask: str, kind: ColumnType) -> bool:
     return kind is ColumnType.TIMESTAMP if mask == "year" else True
 
 
-def _effective(grant: Grant, columns: Columns) -> tuple[Grant, Condition | None] | None:
+@lru_cache(maxsize=1_024)
+def _seen(columns: Columns, parts: tuple[Part, ...]) -> tuple[tuple[ViewColumn, ...], Condition | None]:
+    """The columns of a view and its admission; kept, since a list asks for the same ones all the time."""
+    effective = [each for each in (_effective(part, columns) for part in parts) if each is not None]
+    admitting = {condition: None for _, condition in effective}
+    found = (_view_column(column, effective, {*admitting}) for column in columns)
+    visible = tuple(column for column in found if column is not None)
+    if not visible or None in admitting:
+        return visible, None
+    return visible, any_of([condition for condition in admitting if condition is not None])
+
+
+def _effective(part: Part, columns: Columns) -> Effective | None:
     kinds = {column.name: column.type for column in columns}
-    if any(name not in kinds or not mask_suits(mask, kinds[name]) for name, mask in grant.masks.items()):
+    if any(name not in kinds or not mask_suits(mask, kinds[name]) for name, mask in part.masks):
         return None
-    if grant.filter is None:
-        return grant, None
-    condition = _condition(grant.filter, columns)
-    return None if condition is None else (grant, condition)
+    if part.filter is None:
+        return part, None
+    condition = _condition(part.filter, columns)
+    return None if condition is None else (part, condition)
 
 
-def _view_column(column: LakeColumn, effective: Sequence[tuple[Grant, Condition | None]]) -> ViewColumn | None:
+def _view_column(
+    column: LakeColumn, effective: Sequence[Effective], admitting: set[Condition | None]
+) -> ViewColumn | None:
     giving: dict[str | None, list[Condition | None]] = {}
-    for grant, condition in effective:
-        if grant.columns is None or column.name in grant.columns:
-            giving.setdefault(grant.masks.get(column.name), []).append(condition)
-    alternatives = tuple(_alternatives(giving, {condition for _, condition in effective}))
+    for part, condition in effective:
+        if part.gives(column.name):
+            giving.setdefault(part.mask_by_column.get(column.name), []).append(condition)
+    alternatives = tuple(_alternatives(giving, admitting))
     return ViewColumn(column, alternatives) if alternatives else None
 
 

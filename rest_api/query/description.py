@@ -58,6 +58,20 @@ def value_pattern(kind: ColumnType) -> str:
     return f"^({bare}|{_comparison_pattern(kind, _TEXT_TO_THE_END)})$"
 
 
+def equality_parameter(column: Column, most: int) -> Parameter:
+    """The parameter of a text that is asked for by `eq` and `in` only, with so many values at most."""
+    listed = rf"in\.\({_TEXT_IN_A_LIST}(,{_TEXT_IN_A_LIST}){{0,{most - 1}}}\)"
+    pattern = rf"^({_TEXT_WITHOUT_OPERATOR}|eq\.{_TEXT_TO_THE_END}|{listed})$"
+    said = f"{column.description}; a value, `eq.value`, or `in.(…)` with at most {most}"
+    return _parameter(column.name, said, _text(pattern), "in.(a,b)")
+
+
+def select_parameter(shape: Shape) -> Parameter:
+    """The parameter that names the members of an answer."""
+    columns = _any(list(shape.names))
+    return _parameter("select", "columns of the answer", _text(f"^{columns}(,{columns})*$"), _written(shape.key[0]))
+
+
 def group_pattern(shape: Shape) -> str:
     """A regular expression for `or=…` and `and=…`, of the groups that hold no other groups."""
     kinds = dict.fromkeys(column.type for column in shape.columns)
@@ -112,11 +126,11 @@ def _reserved_parameters(shape: Shape) -> dict[str, Parameter]:
 
 
 def _choices(shape: Shape) -> list[Parameter]:
-    columns, key = _any(list(shape.names)), _written(shape.key[0])
+    key = _written(shape.key[0])
     part = f"{_any(_orderable(shape))}(\\.(asc|desc))?"
     counts = {"type": "string", "enum": list(COUNTS)}
     return [
-        _parameter("select", "columns of the answer", _text(f"^{columns}(,{columns})*$"), key),
+        select_parameter(shape),
         _parameter("order", "columns to order by; nulls come last", _text(f"^{part}(,{part})*$"), f"{key}.desc"),
         _parameter("count", "whether to count the rows of all pages", counts, "exact"),
     ]

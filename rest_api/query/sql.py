@@ -1,7 +1,7 @@
 """Runs a query on a table through SQLAlchemy: the first adapter of the grammar."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
@@ -41,12 +41,16 @@ Position = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Page:
-    """Rows by column name, the position to go on from (None at the end), and a count where one was asked for."""
+    """Rows by column name, the position to go on from (None at the end), and a count where one was asked for.
+
+    `is_truncated` is there where rows are cut per parent: whether there were more than one page may have.
+    """
 
     rows: list[dict[str, Any]]
     next_position: Position | None
     count: int | None = None
     count_kind: str | None = None
+    is_truncated: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,10 @@ class Source:
         position = reading.position(found[query.limit - 1]) if reading.has_more(found) else None
         # The columns shown come first in what was read.
         rows = [dict(zip(reading.names, row, strict=False)) for row in found[: reading.most]]
+        page = Page(rows, position, is_truncated=len(found) > reading.most if query.limit_per else None)
         if query.count == "none":
-            return Page(rows, position)
-        return Page(rows, position, session.scalar(reading.counting), "exact")
+            return page
+        return replace(page, count=session.scalar(reading.counting), count_kind="exact")
 
 
 @dataclass(frozen=True)
@@ -130,7 +135,7 @@ class Reading:
         ranked = self._selected().add_columns(rank.label(None)).subquery()
         *values, rank_column = ranked.c
         by_name = dict(zip(self.read, values, strict=True))
-        chosen = select(*values).where(rank_column <= query.limit).limit(MAX_ROWS_PER_PARENTS)
+        chosen = select(*values).where(rank_column <= query.limit).limit(self.most + 1)
         return chosen.order_by(*(placed(part, by_name) for part in query.order))
 
     def _selected(self) -> Select[Any]:

@@ -1,32 +1,24 @@
 """`/data/datasets`: what there is in the lake for the caller, and what people say of it."""
 
-from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 from flask import Response, current_app, request
 from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow, current_principal
-from rest_api.errors import Conflict, Forbidden, NotFound
-from rest_api.lake.grants import MANAGE, Grant
-from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
+from rest_api.lake.grants import MANAGE
+from rest_api.query.conditions import Query
 from rest_api.query.cursors import Binding
-from rest_api.query.grammar import parse_url
 from rest_api.query.sql import Page
 from rest_api.request import reader, reading, recorded, session
+from rest_api.resources import catalogue
 from rest_api.resources.listing import documentation, given_pairs, page_response, sealer
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import descriptions
 from rest_api.services.datasets import Asked, Datasets, Opened
 from rest_api.services.rights import grants_of, policy_of
 
-DATASETS = Shape(
-    name="datasets",
-    columns=(Column("name", ColumnType.TEXT, "name of the dataset"),),
-    key=("name",),
-    default_order=(Order("name"),),
-    parameters=("limit", "cursor"),
-)
 blueprint = Blueprint("datasets", __name__, url_prefix="/data/datasets", description="What there is in the lake")
 
 
@@ -88,17 +80,18 @@ class DescriptionSchema(WireSchema):
 
 
 @blueprint.route("", methods=["GET"])
-@blueprint.doc(**documentation(DATASETS, DatasetSchema))
+@blueprint.doc(**{**documentation(catalogue.DATASETS, DatasetSchema), "parameters": catalogue.parameters()})
 @allow(Rule.READER)
 def list_datasets() -> Response:
-    """List the datasets that the caller may see, by name."""
+    """List the datasets that the caller may see, by name; of those asked for by `name`, the ones that he may see."""
     principal, grants = current_principal(), grants_of(session(), reader())
     pairs = given_pairs(request.query_string)
-    query = parse_url(pairs, DATASETS)
-    binding = Binding(principal.id, policy_of(principal.role, grants), DATASETS, query)
+    query = catalogue.read_query(pairs)
+    binding = Binding(principal.id, policy_of(principal.role, grants), catalogue.DATASETS, query)
     after = "" if query.cursor is None else sealer().open(query.cursor, binding)[0]
-    names = [name for name in datasets().visible(grants) if name > after]
-    return page_response(_page(names, grants, query), pairs, binding)
+    names = datasets().visible(grants) if query.where is None else sorted({*catalogue.names_in(query)})
+    found = datasets().readable(grants, (name for name in names if name > after))
+    return page_response(_page(list(islice(found, query.limit + 1)), query), pairs, binding)
 
 
 @blueprint.route("/<dataset>", methods=["GET"])
@@ -108,7 +101,7 @@ def read_dataset(dataset: str) -> dict[str, Any]:
     """Read what there is to know of one dataset."""
     opened = datasets().open(session(), reader(), Asked(dataset))
     recorded(dataset=dataset)
-    return shown(opened)
+    return _shown(opened)
 
 
 @blueprint.route("/<dataset>", methods=["PUT"])
@@ -124,7 +117,7 @@ def describe_dataset(body: dict[str, Any], dataset: str) -> dict[str, Any]:
         descriptions.check(apart, current_app.extensions["lakeport"].lake, opened, said)
     recorded(dataset=dataset)
     descriptions.keep(session(), opened, said)
-    return shown(opened)
+    return _shown(opened)
 
 
 def datasets() -> Datasets:
@@ -133,41 +126,12 @@ def datasets() -> Datasets:
     return found
 
 
-def shown(opened: Opened) -> dict[str, Any]:
-    """A dataset as its caller may see it."""
-    snapshot, view = opened.snapshot, opened.view
-    said = descriptions.read(session(), opened)
-    return {
-        "name": snapshot.name,
-        "kind": snapshot.kind,
-        "columns": [
-            {"name": column.name, "type": column.type.value, "mask": any(way.mask for way in column.alternatives)}
-            for column in view.columns
-        ],
-        "rows": snapshot.rows if view.admission is None else None,
-        "bytes": snapshot.size_bytes if view.is_whole else None,
-        "version": snapshot.version if view.is_whole else None,
-        "description": said.description,
-        "owner": said.owner,
-        "tags": list(said.tags),
-        "key": list(said.key),
-        "time_column": said.time_column,
-        "privileges": opened.privileges,
-    }
+def _shown(opened: Opened) -> dict[str, Any]:
+    return catalogue.shown(session(), [opened])[0]
 
 
-def _page(names: list[str], grants: Sequence[Grant], query: Query) -> Page:
-    """The first datasets of these names that are there; a name may be of one that has vanished."""
-    rows: list[dict[str, Any]] = []
-    for found in filter(None, (_found(name, grants) for name in names)):
-        if len(rows) == query.limit:
-            return Page(rows, (rows[-1]["name"],))
-        rows.append(found)
-    return Page(rows, None)
-
-
-def _found(name: str, grants: Sequence[Grant]) -> dict[str, Any] | None:
-    try:
-        return shown(datasets().open_by(grants, Asked(name)))
-    except (NotFound, Forbidden, Conflict):
-        return None  # hidden, of whom may only write, or not to be read: who asks for it by name learns why
+def _page(found: list[Opened], query: Query) -> Page:
+    """A page of what was found, which is one more where another page follows."""
+    rows = found[: query.limit]
+    position = (rows[-1].snapshot.name,) if len(found) > query.limit else None
+    return Page(catalogue.shown(session(), rows, query.select or catalogue.MEMBERS), position)

@@ -72,6 +72,8 @@ def page_body(page: Page, binding: Binding, next_url: Callable[[str], str | None
     cursor = None if page.next_position is None else sealer().seal(page.next_position, binding)
     following = None if cursor is None else next_url(cursor)
     body: dict[str, Any] = {"data": page.rows, "next": cursor, "next_url": following}
+    if page.is_truncated is not None:
+        body["truncated"] = page.is_truncated
     return body if page.count_kind is None else body | {"count": page.count, "count_kind": page.count_kind}
 
 
@@ -109,6 +111,11 @@ def _envelope(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
         }
         kinds = {"type": "string", "enum": ["exact", "estimated"]}
         properties["count_kind"] = {**kinds, "description": "whether the count is exact"}
+    if "limit_per" in shape.parameters:
+        properties["truncated"] = {
+            "type": "boolean",
+            "description": "with `limit_per`: whether rows were left out since there were more than a page may have",
+        }
     return {"type": "object", "required": ["data", "next", "next_url"], "properties": properties}
 
 

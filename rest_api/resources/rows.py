@@ -37,6 +37,11 @@ class PageSchema(WireSchema):
     next_url = fields.String(allow_none=True, metadata={"description": "path and parameters of the next page"})
     count = fields.Integer(metadata={"description": "rows on all pages, where `count` was asked for"})
     count_kind = fields.String(metadata={"description": "whether the count is exact"})
+    truncated = fields.Boolean(
+        metadata={
+            "description": "with `limit_per`: whether rows were left out since there were more than a page may have"
+        }
+    )
 
 
 class QuerySchema(WireSchema):

@@ -1,6 +1,6 @@
 """Opening a dataset for somebody: what he may see of it, decided before anything is read."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -91,6 +91,14 @@ class Datasets:
         found = {name for name in self.catalog.names(paths) if any(grant.may_cover(name) for grant in grants)}
         return sorted(named | found)
 
+    def readable(self, grants: Sequence[Grant], names: Iterable[str]) -> Iterator[Opened]:
+        """Those of these datasets that are there and that grants let read, each opened when it is asked for.
+
+        What is hidden, may only be written to or cannot be read is passed over: who opens it by name learns why.
+        """
+        found = (self._readable(name, grants) for name in names)
+        return (each for each in found if each is not None)
+
     def absent(self, name: str, grants: Sequence[Grant]) -> NotFound:
         """The same refusal for what is not there and for what is hidden, naming the nearest visible name."""
         near = self._nearest(name, grants)
@@ -106,6 +114,18 @@ class Datasets:
         if view is None:
             raise Forbidden(f"This call needs the privilege {asked.privilege} on the dataset")
         return Opened(snapshot, view, covering)
+
+    def _readable(self, name: str, grants: Sequence[Grant]) -> Opened | None:
+        about = [grant for grant in grants if grant.may_cover(name)]
+        try:
+            snapshot = self.catalog.snapshot(name) if about else None
+        except (Conflict, CorruptFile, NotFound):
+            return None
+        if snapshot is None:
+            return None
+        covering = tuple(grant for grant in about if grant.covers(name, snapshot.identity))
+        view = view_of(snapshot, [grant for grant in covering if grant.gives(READ)])
+        return None if view is None else Opened(snapshot, view, covering)
 
     def _at_version(self, newest: Opened, asked: Asked, grants: Sequence[Grant]) -> Opened:
         version = asked.version

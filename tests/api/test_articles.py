@@ -116,6 +116,8 @@ def test_limit_per_cuts_a_list_for_each_author(editor: Caller, admin: Caller) ->
     authors = [row["author_id"] for row in answer.json["data"]]
     assert len(authors) == 4
     assert len(set(authors)) == 2
+    assert answer.json["truncated"] is False
+    assert "truncated" not in dict(editor.get("/articles?limit=2").json or {})
 
 
 def test_a_repeated_post_with_its_key_has_one_effect(editor: Caller) -> None:

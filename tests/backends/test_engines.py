@@ -259,6 +259,17 @@ def test_a_list_cut_per_parent_is_that_of_the_model(
     expected = model.chosen(view_model.seen(rows, given_grants, READINGS.columns), without_position(query))
     page = harness.engine.page(Plan(snapshot, view, query))
     assert page.rows == [model.shown(row, query) for row in expected]
+    assert page.is_truncated is False
+
+
+def test_a_cut_per_parent_says_whether_it_left_rows_out(harness: Harness) -> None:
+    row = dict.fromkeys(READINGS.names)
+    snapshot = harness.store([{**row, "id": number} for number in range(1_001)], 1)
+    view = view_of(snapshot, [Grant(None, "ada", frozenset({"read"}), path="/")])
+    assert view is not None
+    query = completed(Query(select=("id",), limit=1, limit_per="id"), view.shape)
+    page = harness.engine.page(Plan(snapshot, view, query))
+    assert (len(page.rows), page.is_truncated) == (1_000, True)
 
 
 @examples

@@ -26,6 +26,7 @@ VALUES: dict[str, tuple[Any, ...]] = {
     "replay_id": ("r9", hashed("r9")),
 }
 OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is")
+ELSEWHERE = ("sales.orders", "sales.nobody", "user_secrets", f"{TABLE}_quarantine")
 WINDOW = "window=30d&at=2026-10-20T00:00:00Z"
 REQUIRED = {"window": "30d", "x": "5", "step": "1h", "from": "0", "to": "2"}
 COLUMNS = (
@@ -110,9 +111,18 @@ def _asked(name: str, url: str, operation: dict[str, Any], principal: Principal)
     elif name.endswith("_accesses"):
         yield from ((query, None) for query in ("", "rows=gt.61", "rows=is.null", "username=eq.root", "limit=1"))
     elif name == "get_data_datasets":
-        yield from ((query, None) for query in ("", "limit=1", "limit=100", "cursor=x"))
+        yield from ((query, None) for query in ("", "limit=1", "limit=100", "cursor=x", *_by_name()))
     else:
         yield from _generic(operation)
+
+
+def _by_name() -> Iterator[str]:
+    asked = ",".join((TABLE, FILES, *ELSEWHERE))
+    yield from (
+        f"name=in.({asked})",
+        f"select=rows,bytes,version,columns&name=in.({asked})",
+        "select=name,rows&limit=2",
+    )
 
 
 def _few() -> Iterator[tuple[str, Any]]:

@@ -112,6 +112,7 @@ def requests(app: Flask, name: str) -> Iterator[tuple[str, str, Any]]:
         yield method, f"{url}?{needed}", body
         if method == "get" and kind != "diff":
             yield from ((method, f"{url}?{more}", None) for more in ("version=1", "as_of=2100-01-01", "total=gt.1"))
+    yield "get", f"/data/datasets?name=in.({name},stores)", None
     yield "post", "/grants/explain", {"dataset": name, "columns": ["total"]}
     yield "post", "/grants/explain", {"dataset": name, "principal": "ed"}
     yield "post", "/grants", {"dataset": name, "principal": "ed", "privileges": ["read"]}

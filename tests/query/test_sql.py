@@ -91,7 +91,11 @@ def test_limit_per_gives_a_thousand_rows_in_all(engine: Engine) -> None:
     query = completed(Query(limit=10, limit_per="grade", order=(Order("grade"),)), READINGS)
     with Session(engine) as session:
         stored(session, [{"id": number, "grade": number // 5} for number in range(1_500)])
-        assert [row["id"] for row in SOURCE.page(session, query).rows] == list(range(1_000))
+        page = SOURCE.page(session, query)
+        assert [row["id"] for row in page.rows] == list(range(1_000))
+        assert page.is_truncated
+        under = replace(query, where=Comparison("id", "lt", 1_000))
+        assert SOURCE.page(session, under).is_truncated is False
 
 
 def test_a_restriction_holds_for_rows_counts_and_cuts(engine: Engine) -> None:

@@ -113,7 +113,7 @@ class DuckDbEngine:
         found = self._page(plan)
         if plan.query.count == "none":
             return found
-        return Page(found.rows, found.next_position, self.count(plan), "exact")
+        return replace(found, count=self.count(plan), count_kind="exact")
 
     def count(self, plan: Plan) -> int:
         if plan.view.admission is None and plan.query.where is None and plan.snapshot.rows is not None:
@@ -171,8 +171,9 @@ class DuckDbEngine:
     def _page(self, plan: Plan) -> Page:
         if plan.query.limit_per is not None:
             renderer = self._renderer(plan, self._files(plan))
-            rows = self._run(renderer.sql(renderer.per_parent(plan, MAX_ROWS_PER_PARENTS)))
-            return Page([_row(plan, row) for row in rows], None)
+            rows = self._run(renderer.sql(renderer.per_parent(plan, MAX_ROWS_PER_PARENTS + 1)))
+            shown = rows[:MAX_ROWS_PER_PARENTS]
+            return Page([_row(plan, row) for row in shown], None, is_truncated=len(rows) > MAX_ROWS_PER_PARENTS)
         rows = self._natural(plan) if plan.is_in_natural_order else self._ordered(plan)
         shown = rows[: plan.query.limit]
         position = _position(plan, shown[-1]) if len(rows) > plan.query.limit else None
