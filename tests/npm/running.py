@@ -29,7 +29,7 @@ class Node:
     def run(self, script: str, given: Any) -> Any:
         """What a script of this folder makes of `given`: JSON in by its input, JSON out by its output."""
         done = subprocess.run(
-            [self.binary, FOLDER / script],
+            [self.binary, str(FOLDER / script)],
             input=json.dumps(given),
             env=beside_python(),
             capture_output=True,
@@ -41,25 +41,26 @@ class Node:
         return json.loads(done.stdout)
 
     @contextmanager
-    def serving(self, script: Path, log: Path, *arguments: str, **env: str) -> Iterator[str]:
-        """The first line that a server writes, once it listens; it runs until the block ends."""
+    def serving(self, script: str, given: Any, folder: Path) -> Iterator[None]:
+        """A server of this folder, from its first line on until the block ends; `folder` takes its log and `given`."""
+        configuration, log = folder / "given.json", folder / "log"
+        configuration.write_text(json.dumps(given))
         with log.open("ab") as output:
-            command = ["setpriv", "--pdeathsig=TERM", self.binary, script, *arguments]
-            process = subprocess.Popen(
-                command, env={**beside_python(), **env}, stdout=output, stderr=output, start_new_session=True
-            )
+            # It ends with us even if we are killed.
+            command = ["setpriv", "--pdeathsig=TERM", self.binary, str(FOLDER / script), str(configuration)]
+            process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
         try:
-            yield _first_line(process, log)
+            _await_line(process, log)
+            yield
         finally:
             stop(process)
 
 
-def _first_line(process: subprocess.Popen[bytes], log: Path) -> str:
+def _await_line(process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
-        line, end, _ = log.read_text().partition("\n")
-        if end:
-            return line
+        if "\n" in log.read_text():
+            return
         time.sleep(0.02)
     raise RuntimeError(f"{process.args!r} does not start: {log.read_text()[-2000:]}")
 
