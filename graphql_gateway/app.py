@@ -23,8 +23,9 @@ from graphql_gateway.limits import Limits
 from graphql_gateway.observability import GatewayMetrics, configure_logging, exposition
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import RestClient
+from graphql_gateway.schemas import Schemas
+from graphql_gateway.serving import Serving
 from graphql_gateway.settings import Settings, SettingsError
-from graphql_gateway.types import make_schema
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -87,7 +88,6 @@ def _client(settings: Settings, metrics: GatewayMetrics) -> RestClient:
 def _endpoint(
     settings: Settings, client: RestClient, proxies: TrustedProxies, metrics: GatewayMetrics
 ) -> GraphQLEndpoint:
-    schema = make_schema()
     limits = Limits(
         settings.graphql_body_bytes,
         settings.graphql_tokens,
@@ -95,9 +95,10 @@ def _endpoint(
         settings.graphql_aliases,
         settings.graphql_root_fields,
         settings.graphql_fields,
+        settings.graphql_cost,
     )
-    documents = Documents(schema, limits)
-    return GraphQLEndpoint(schema, documents, limits, client, proxies, metrics, settings.gateway_deadline_seconds)
+    serving = Serving(Schemas(lambda schema: Documents(schema, limits)))
+    return GraphQLEndpoint(serving, limits, client, proxies, metrics, settings.gateway_deadline_seconds)
 
 
 def _problem(request: Request, error: Exception) -> Response:

@@ -3,30 +3,23 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from inspect import isawaitable
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 import structlog
-from graphql import (
-    DocumentNode,
-    ExecutionResult,
-    GraphQLError,
-    GraphQLSchema,
-    OperationDefinitionNode,
-    OperationType,
-    execute,
-)
+from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType
 from starlette.requests import Request
 from starlette.responses import Response
 
-from graphql_gateway.documents import Documents, Prepared, operation_name
+from graphql_gateway.documents import Prepared, operation_name
 from graphql_gateway.errors import Failure, Malformed, TooLarge, described
 from graphql_gateway.graphql_http import JSON, Parameters, check_acceptable, given, negotiate
 from graphql_gateway.limits import Limits
 from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import Caller, Core, RestClient
+from graphql_gateway.serving import Serving
 
 log = structlog.get_logger(__name__)
 
@@ -51,8 +44,7 @@ class Outcome:
 class GraphQLEndpoint:
     """Answers GraphQL requests."""
 
-    schema: GraphQLSchema
-    documents: Documents
+    serving: Serving
     limits: Limits
     client: RestClient
     proxies: TrustedProxies
@@ -72,31 +64,22 @@ class GraphQLEndpoint:
 
     async def _outcome(self, request: Request, media_type: str | None, started: float) -> Outcome:
         request_id = request.state.request_id
+        core = Core(self.client, self._caller(request), started + self.deadline_seconds)
         try:
             check_acceptable(media_type)
             parameters = Parameters.read(await given(request, self.limits.body_bytes))
-            prepared = self.documents.prepare(parameters.query)
-            operation = prepared.operation(parameters.operation_name)
+            ready = await self.serving.ready(parameters.query, core)
+            operation = ready.operation(parameters.operation_name)
             _check_method(request.method, operation)
+            if operation is None:
+                return _refused(_reasons(ready.prepared, parameters), request_id)
+            return _executed(await self.serving.run(ready, parameters, core), operation_name(operation), request_id)
         except Malformed as failure:
-            return Outcome(_refusal([failure], request_id), False, "invalid", failure.headers, failure.status)
+            return _refused([failure], request_id, failure.status, failure.headers)
         except TooLarge as failure:
-            return Outcome(_refusal([failure], request_id), False, "invalid", {}, 413)
-        if prepared.document is None or operation is None:
-            return Outcome(_refusal(_reasons(prepared, parameters), request_id), False, "invalid", {})
-        core = Core(self.client, self._caller(request), started + self.deadline_seconds)
-        result = await self._execute(prepared.document, parameters, core)
-        return _executed(result, operation_name(operation), request_id)
-
-    async def _execute(self, document: DocumentNode, parameters: Parameters, core: Core) -> ExecutionResult:
-        result = execute(
-            self.schema,
-            document,
-            context_value=core,
-            variable_values=parameters.variables,
-            operation_name=parameters.operation_name,
-        )
-        return await result if isawaitable(result) else result
+            return _refused([failure], request_id, 413)
+        except Failure as failure:
+            return _refused([failure], request_id)
 
     def _caller(self, request: Request) -> Caller:
         peer = request.client.host if request.client else ""
@@ -123,8 +106,13 @@ def _reasons(prepared: Prepared, parameters: Parameters) -> Sequence[GraphQLErro
     return [GraphQLError(unknown)]
 
 
-def _refusal(errors: Sequence[GraphQLError | Failure], request_id: str) -> dict[str, Any]:
-    return {"errors": described(errors, request_id)}
+def _refused(
+    errors: Sequence[GraphQLError | Failure],
+    request_id: str,
+    status: int | None = None,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> Outcome:
+    return Outcome({"errors": described(errors, request_id)}, False, "invalid", headers, status)
 
 
 def _executed(result: ExecutionResult, operation: str, request_id: str) -> Outcome:

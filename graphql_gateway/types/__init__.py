@@ -1,16 +1,24 @@
 """The graph: one `.graphql` and one `.py` per noun."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from ariadne import load_schema_from_path, make_executable_schema
+from ariadne import make_executable_schema
 from graphql import GraphQLSchema
 
-from graphql_gateway.types import article, scalars, token
+from graphql_gateway.types import article, articles, connections, filters, scalars, token, user
 
-NOUNS = (scalars, article, token)
+FOR_ANYBODY = (scalars, filters, token, article)
+"""What is in the graph without a token."""
+NOUNS = (*FOR_ANYBODY, connections, articles, user)
 
 
-def make_schema() -> GraphQLSchema:
-    """The executable schema of all nouns."""
-    definitions = load_schema_from_path(str(Path(__file__).parent))
-    return make_executable_schema(definitions, *(part for noun in NOUNS for part in noun.make_parts()))
+def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:
+    """The executable schema of nouns."""
+    return make_executable_schema(definitions(nouns), *(part for noun in nouns for part in noun.make_parts()))
+
+
+def definitions(nouns: Sequence[ModuleType]) -> str:
+    """The SDL of nouns."""
+    return "\n".join(Path(str(noun.__file__)).with_suffix(".graphql").read_text() for noun in nouns)

@@ -5,7 +5,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ariadne import EnumType
+from ariadne.types import SchemaBindable
+
 from graphql_gateway.errors import invalid
+
+
+def make_parts() -> list[SchemaBindable]:
+    """What the schema is made of."""
+    return [EnumType("Direction", {"ASC": "asc", "DESC": "desc"})]
 
 
 @dataclass(frozen=True)
@@ -70,10 +78,15 @@ def _comparison(column: str, op: str, value: Any) -> Term:
     return Term(column, f"{op}.{text}", False)
 
 
-def quoted(value: str | int) -> str:
+def quoted(value: Any) -> str:
     """A value in the double quotes that keep it from being read as anything else."""
-    escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = written(value).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def written(value: Any) -> str:
+    """A value as a URL has it."""
+    return json.dumps(value) if isinstance(value, bool) else str(value)
 
 
 def _all_of(name: str, terms: Sequence[Term]) -> Term:

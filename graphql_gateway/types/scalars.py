@@ -1,21 +1,27 @@
-"""The scalars `Long` and `DateTime`."""
+"""The scalars `Long`, `Decimal`, `DateTime` and `JSON`."""
 
+import math
 import re
+from decimal import Decimal
 from typing import Any
 
 from ariadne import ScalarType
 from ariadne.types import SchemaBindable
-from graphql import GraphQLError, IntValueNode, ValueNode, print_ast
+from graphql import FloatValueNode, GraphQLError, IntValueNode, ValueNode, print_ast
 
 TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2}))?"
 )
 
+MAX_DIGITS = 100
+
 
 def make_parts() -> list[SchemaBindable]:
     """What the schema is made of."""
     long = ScalarType("Long", serializer=to_long, value_parser=to_long, literal_parser=read_long)
-    return [long, ScalarType("DateTime", serializer=str, value_parser=to_time)]
+    decimal = ScalarType("Decimal", serializer=to_number, value_parser=to_number, literal_parser=read_number)
+    time = ScalarType("DateTime", serializer=str, value_parser=to_time)
+    return [long, decimal, time, ScalarType("JSON")]
 
 
 def to_long(value: Any) -> int:
@@ -36,3 +42,17 @@ def to_time(value: Any) -> str:
     if not isinstance(value, str) or not TIME.fullmatch(value):
         raise GraphQLError("DateTime takes a time such as 2026-11-01T12:00:00Z, or a date")
     return value
+
+
+def to_number(value: Any) -> int | float | Decimal:
+    """A number, unless it is infinite. Raises GraphQLError."""
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or not math.isfinite(value):
+        raise GraphQLError(f"Decimal takes a number, not {str(value)[:40]}")
+    return value
+
+
+def read_number(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:
+    """The number in a document, digit for digit. Raises GraphQLError."""
+    if not isinstance(node, IntValueNode | FloatValueNode) or len(node.value) > MAX_DIGITS:
+        raise GraphQLError(f"Decimal takes a number, not {print_ast(node)[:40]}")
+    return Decimal(node.value)

@@ -1,0 +1,79 @@
+"""What there is in the lake for a caller, as the core's catalog tells him with his own token."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql_gateway.rest_client import Call, Core
+
+ROUTE = "/data/datasets"
+PAGE = 100
+MEMBERS = "name,kind,columns,description,key,time_column,privileges"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column that the caller may see; `type` is the core's word for what it holds."""
+
+    name: str
+    type: str
+    is_masked: bool
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset that the caller may read."""
+
+    name: str
+    kind: str
+    columns: tuple[Column, ...]
+    description: str
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> "Dataset":
+        """The dataset in an entry of the catalog."""
+        columns = (Column(each["name"], each["type"], bool(each["mask"])) for each in told["columns"])
+        return cls(told["name"], told["kind"], tuple(columns), told["description"])
+
+
+Catalog = tuple[Dataset, ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of the catalog, and the tag under which the core knows whether it has changed."""
+
+    tag: str | None
+    datasets: Catalog
+    next: str | None
+
+
+Pages = tuple[Page, ...]
+
+
+async def read_pages(core: Core, known: Pages = ()) -> Pages:
+    """The pages of the caller's catalog; those of `known` that have not changed are these very objects.
+
+    Raises as RestClient.send does.
+    """
+    pages: list[Page] = []
+    cursor = None
+    while not pages or cursor is not None:
+        before = known[len(pages)] if len(pages) < len(known) else None
+        pages.append(await _page(core, cursor, before))
+        cursor = pages[-1].next
+        if before is not pages[-1]:
+            known = ()
+    return tuple(pages)
+
+
+async def _page(core: Core, cursor: str | None, before: Page | None) -> Page:
+    after = [] if cursor is None else [("cursor", cursor)]
+    query = [("select", MEMBERS), ("limit", str(PAGE)), *after]
+    answer = await core.answer(Call("GET", ROUTE, ROUTE, query, tag=before.tag if before else None))
+    if before is not None and answer.status == NOT_MODIFIED:
+        return before
+    return Page(answer.tag, tuple(map(Dataset.read, answer.body["data"])), answer.body["next"])
+
+
+NOT_MODIFIED = 304

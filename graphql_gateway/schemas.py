@@ -1,0 +1,89 @@
+"""The schema of each caller: the fixed part, and the datasets that the core's catalog tells him of."""
+
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLSchema
+
+from graphql_gateway.catalog import Catalog, Pages, read_pages
+from graphql_gateway.documents import Documents
+from graphql_gateway.rest_client import Core
+from graphql_gateway.typed_rows import RowTypes, TypedRows, extended
+from graphql_gateway.types import FOR_ANYBODY, NOUNS, definitions, make_schema
+
+MAX_SCHEMAS, MAX_CALLERS = 64, 10_000
+# The core refuses what a caller may no longer read; this is how long his schema may be behind where nothing tells.
+KEPT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class CallerSchema:
+    """A schema, and the documents prepared for it."""
+
+    schema: GraphQLSchema
+    documents: Documents
+
+
+@dataclass(frozen=True)
+class Known:
+    """What was found for a token, and when (of time.monotonic)."""
+
+    pages: Pages
+    found: CallerSchema
+    at: float
+
+
+class Schemas:
+    """Gives each caller his schema; callers with equal catalogs share one."""
+
+    def __init__(self, prepare: Callable[[GraphQLSchema], Documents]) -> None:
+        self._prepare = prepare
+        self.for_anybody = self._with(make_schema(FOR_ANYBODY), [], definitions(FOR_ANYBODY))
+        self.fixed = self._with(make_schema(NOUNS), [], definitions(NOUNS))
+        self._row_types = RowTypes(self.fixed.schema)
+        self._schemas: OrderedDict[Catalog, CallerSchema] = OrderedDict()
+        self._callers: OrderedDict[bytes, Known] = OrderedDict()
+
+    def known(self, authorization: str) -> CallerSchema | None:
+        """The schema that was found for a token lately."""
+        known = self._callers.get(_digest(authorization))
+        return known.found if known is not None and time.monotonic() - known.at < KEPT_SECONDS else None
+
+    async def revalidated(self, core: Core) -> CallerSchema:
+        """The schema that is the caller's at this moment, his token looked at by the core.
+
+        Raises Refusal where the token is not good, and as RestClient.send does.
+        """
+        digest = _digest(core.caller.authorization or "")
+        known = self._callers.get(digest)
+        pages = await read_pages(core, known.pages if known else ())
+        found = known.found if known is not None and pages == known.pages else self._of(pages)
+        self._callers[digest] = Known(pages, found, time.monotonic())
+        _keep(self._callers, digest, MAX_CALLERS)
+        return found
+
+    def _of(self, pages: Pages) -> CallerSchema:
+        catalog = tuple(dataset for page in pages for dataset in page.datasets)
+        if catalog not in self._schemas:
+            typed = self._row_types.of(catalog)
+            self._schemas[catalog] = self._with(self.fixed.schema, typed, definitions(NOUNS))
+        _keep(self._schemas, catalog, MAX_SCHEMAS)
+        return self._schemas[catalog]
+
+    def _with(self, fixed: GraphQLSchema, typed: Sequence[TypedRows], sdl: str) -> CallerSchema:
+        schema = extended(fixed, typed, sdl)
+        return CallerSchema(schema, self._prepare(schema))
+
+
+def _digest(authorization: str) -> bytes:
+    return hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
+
+
+def _keep(kept: OrderedDict[Any, Any], newest: Any, most: int) -> None:
+    kept.move_to_end(newest)
+    while len(kept) > most:
+        kept.popitem(last=False)

@@ -1,0 +1,174 @@
+"""Datasets as typed fields: columns are fields, made of what a caller's catalog tells him."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, cast
+
+from graphql import (
+    GraphQLArgument,
+    GraphQLField,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInt,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    GraphQLString,
+    print_type,
+)
+
+from graphql_gateway.catalog import Catalog, Column, Dataset
+from graphql_gateway.types.rows import list_typed_rows
+
+NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*")
+SCALARS = {
+    "integer": "Long",
+    "number": "Decimal",
+    "text": "String",
+    "timestamp": "DateTime",
+    "boolean": "Boolean",
+    "json": "JSON",
+}
+COMBINED = ("and", "or", "not")
+MAX_KEPT = 1_024
+MASKED = "Some of its values are masked for you."
+
+
+@dataclass(frozen=True)
+class TypedRows:
+    """The field of a dataset and the types it brings."""
+
+    name: str
+    field: GraphQLField
+    types: tuple[GraphQLNamedType, ...]
+
+
+class RowTypes:
+    """Makes typed fields beside a schema of fixed ones, whose types it uses; equal datasets get the same types."""
+
+    def __init__(self, fixed: GraphQLSchema) -> None:
+        self._fixed = fixed.type_map
+        self._fields = fixed.query_type.fields if fixed.query_type else {}
+        self._made = lru_cache(MAX_KEPT)(self._make)
+
+    def of(self, catalog: Catalog) -> list[TypedRows]:
+        """The typed fields of a catalog: of the datasets whose name can be one and is not taken."""
+        taken, found = set(self._fixed), []
+        for dataset in catalog:
+            if not self._may_be_field(dataset):
+                continue
+            made = self._made(dataset)
+            names = {each.name for each in made.types}
+            if taken.isdisjoint(names):
+                taken |= names
+                found.append(made)
+        return found
+
+    def _may_be_field(self, dataset: Dataset) -> bool:
+        is_free = NAME.fullmatch(dataset.name) and dataset.name not in self._fields
+        return bool(is_free and any(map(_is_field, dataset.columns)))
+
+    def _make(self, dataset: Dataset) -> TypedRows:
+        columns = [column for column in dataset.columns if _is_field(column)]
+        stem = "".join(part[:1].upper() + part[1:] for part in dataset.name.split("_"))
+        row = GraphQLObjectType(
+            f"{stem}Row", {each.name: self._field(each) for each in columns}, description=_about(dataset)
+        )
+        edge = self._edge(stem, row)
+        connection = self._connection(stem, row, edge)
+        where, order = self._where(stem, columns), self._order(stem, columns)
+        arguments = {
+            "where": GraphQLArgument(where),
+            "orderBy": GraphQLArgument(GraphQLList(GraphQLNonNull(order))),
+            "first": GraphQLArgument(GraphQLInt, description="1 to 10, 10 when not given"),
+            "after": GraphQLArgument(GraphQLString, description="a cursor of this list"),
+            **(self._versions() if dataset.kind == "table" else {}),
+        }
+        resolve = list_typed_rows(dataset.name, columns[0].name)
+        field = GraphQLField(GraphQLNonNull(connection), arguments, resolve, description=_about(dataset))
+        return TypedRows(dataset.name, field, (connection, edge, row, where, order))
+
+    def _field(self, column: Column) -> GraphQLField:
+        return GraphQLField(self._type(SCALARS[column.type]), description=MASKED if column.is_masked else None)
+
+    def _type(self, name: str) -> Any:
+        return self._fixed[name]
+
+    def _edge(self, stem: str, row: GraphQLObjectType) -> GraphQLObjectType:
+        fields = {"cursor": GraphQLField(GraphQLNonNull(GraphQLString)), "node": GraphQLField(GraphQLNonNull(row))}
+        return GraphQLObjectType(f"{stem}Edge", fields)
+
+    def _connection(self, stem: str, row: GraphQLObjectType, edge: GraphQLObjectType) -> GraphQLObjectType:
+        fields = {
+            "nodes": GraphQLField(_list(row)),
+            "edges": GraphQLField(_list(edge)),
+            "pageInfo": GraphQLField(GraphQLNonNull(self._type("PageInfo"))),
+            "totalCount": GraphQLField(GraphQLNonNull(self._type("Long")), description="On all pages."),
+        }
+        return GraphQLObjectType(f"{stem}Connection", fields)
+
+    def _where(self, stem: str, columns: Iterable[Column]) -> GraphQLInputObjectType:
+        name = f"{stem}Where"
+
+        def fields() -> dict[str, GraphQLInputField]:
+            filters = {each.name: self._filter(each) for each in columns if each.name not in COMBINED}
+            several = GraphQLInputField(GraphQLList(GraphQLNonNull(where)))
+            return {**filters, "and": several, "or": several, "not": GraphQLInputField(where)}
+
+        where = GraphQLInputObjectType(name, fields)
+        return where
+
+    def _filter(self, column: Column) -> GraphQLInputField:
+        return GraphQLInputField(self._type(f"{SCALARS[column.type]}Filter"))
+
+    def _order(self, stem: str, columns: Iterable[Column]) -> GraphQLInputObjectType:
+        fields = {each.name: GraphQLInputField(self._type("Direction")) for each in columns if each.type != "json"}
+        return GraphQLInputObjectType(f"{stem}Order", fields, is_one_of=True)
+
+    def _versions(self) -> dict[str, GraphQLArgument]:
+        return {
+            "version": GraphQLArgument(self._type("Long"), description="a version of the table"),
+            "asOf": GraphQLArgument(self._type("DateTime"), description="the version that was the newest then"),
+        }
+
+
+def extended(fixed: GraphQLSchema, typed: Iterable[TypedRows], sdl: str) -> GraphQLSchema:
+    """A schema with typed fields besides the fixed ones; it keeps its SDL among its extensions."""
+    typed, query = list(typed), cast(GraphQLObjectType, fixed.query_type)
+    fields = {**query.fields, **{each.name: each.field for each in typed}}
+    return GraphQLSchema(
+        GraphQLObjectType(query.name, fields, description=query.description),
+        fixed.mutation_type,
+        fixed.subscription_type,
+        [each for each in fixed.type_map.values() if each is not query],
+        fixed.directives,
+        description=fixed.description,
+        extensions={**fixed.extensions, "sdl": sdl_of(typed, sdl)},
+        assume_valid=True,
+    )
+
+
+def sdl_of(typed: Iterable[TypedRows], sdl: str) -> str:
+    """The SDL of fixed fields, with that of typed ones after it."""
+    typed = list(typed)
+    if not typed:
+        return sdl
+    query = GraphQLObjectType("Query", {each.name: each.field for each in typed})
+    types = [print_type(each) for made in typed for each in made.types]
+    return "\n\n".join([sdl, f"extend {print_type(query)}", *types])
+
+
+def _is_field(column: Column) -> bool:
+    return NAME.fullmatch(column.name) is not None and column.type in SCALARS
+
+
+def _list(type_: GraphQLObjectType) -> GraphQLNonNull[Any]:
+    return GraphQLNonNull(GraphQLList(GraphQLNonNull(type_)))
+
+
+def _about(dataset: Dataset) -> str | None:
+    return dataset.description or None

@@ -1,0 +1,175 @@
+"""What is selected under rows, fetched level by level: one call for each entity and hundred keys, however many rows."""
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import GraphQLObjectType
+
+from graphql_gateway.errors import Failure, Problem, Refusal
+from graphql_gateway.rest_client import Call, Core
+from graphql_gateway.types.entities import Entity, Many, One, Pairs, Row, entity_of, list_pairs, page_size
+from graphql_gateway.types.filters import quoted
+from graphql_gateway.types.selections import Selection
+
+MAX_KEYS = 100
+MAX_ROWS = 1_000
+"""As many rows the core gives for many parents at once; where so many come, some may be missing."""
+DEFAULT_PER_PARENT, MAX_PER_PARENT = 10, 100
+Found = dict[Any, list[Row]]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Rows of one entity and what is selected of them."""
+
+    rows: Sequence[Row]
+    selection: Selection
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Where rows are looked up by a column; `extra` are the parameters of a list, `per_parent` its length."""
+
+    type: GraphQLObjectType
+    column: str
+    per_parent: int | None = None
+    extra: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def entity(self) -> Entity:
+        """Whose rows."""
+        return entity_of(self.type)
+
+
+@dataclass(frozen=True)
+class Want:
+    """A field of a group's rows that a lookup fills."""
+
+    group: Group
+    join: One | Many
+    key: str
+    selection: Selection
+    lookup: Lookup
+
+    @property
+    def keys(self) -> set[Any]:
+        """What is looked up."""
+        return {row[self.join.key] for row in self.group.rows} - {None}
+
+    @property
+    def columns(self) -> set[str]:
+        """What is told of those found, and by which column they are."""
+        return {*self.lookup.entity.selected_columns(self.selection), self.lookup.column}
+
+
+@dataclass
+class Need:
+    """All that is wanted of one lookup."""
+
+    keys: set[Any] = field(default_factory=set)
+    columns: set[str] = field(default_factory=set)
+
+
+async def join(core: Core, rows: Sequence[Row], selection: Selection) -> None:
+    """Give rows what is selected of other entities under them.
+
+    What cannot be had, for a key or for a whole call, stands in the row as the Failure that its field is answered by.
+    """
+    level = [Group(rows, selection)]
+    while level:
+        wants = [want for group in level for want in _wants(group)]
+        found = await _look_up(core, wants)
+        level = [_attached(want, found[want.lookup]) for want in wants]
+
+
+def _wants(group: Group) -> Iterator[Want]:
+    joins = entity_of(group.selection.type).joins
+    for name in sorted(group.selection.names & joins.keys()):
+        joined = joins[name]
+        if isinstance(joined, One):
+            selection = group.selection.below(name)
+            yield Want(group, joined, name, selection, Lookup(selection.type, joined.column))
+        else:
+            yield from (_list(group, joined, key) for key in group.selection.keys_of(name))
+
+
+def _list(group: Group, joined: Many, response_key: str) -> Want:
+    selection, arguments = group.selection.at(response_key), group.selection.arguments(response_key)
+    size = page_size(arguments.get("first"), DEFAULT_PER_PARENT, MAX_PER_PARENT)
+    lookup = Lookup(selection.type, joined.column, size, tuple(list_pairs(arguments)))
+    return Want(group, joined, response_key, selection, lookup)
+
+
+async def _look_up(core: Core, wants: Iterable[Want]) -> dict[Lookup, Found | Failure]:
+    needs: dict[Lookup, Need] = {}
+    for want in wants:
+        need = needs.setdefault(want.lookup, Need())
+        need.keys |= want.keys
+        need.columns |= want.columns
+    found = await asyncio.gather(*(_found(core, lookup, need) for lookup, need in needs.items()))
+    return dict(zip(needs, found, strict=True))
+
+
+async def _found(core: Core, lookup: Lookup, need: Need) -> Found | Failure:
+    if need.columns == {lookup.column} and lookup.per_parent is None:
+        return {key: [{lookup.column: key}] for key in need.keys}
+    keys = sorted(need.keys)
+    chunks = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
+    columns = ",".join(sorted(need.columns))
+    try:
+        pages = await asyncio.gather(*(_rows(core, lookup, chunk, columns) for chunk in chunks))
+    except Failure as failure:
+        return failure
+    found: Found = {}
+    for row in (row for page in pages for row in page):
+        found.setdefault(row[lookup.column], []).append(row)
+    return found
+
+
+async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], columns: str) -> list[Row]:
+    route = lookup.entity.route
+    page = await core.read(Call("GET", route, route, _query(lookup, keys, columns)))
+    rows: list[Row] = page["data"]
+    if lookup.per_parent is None or len(rows) < MAX_ROWS or len(keys) == 1:
+        return rows
+    middle = len(keys) // 2
+    halves = await asyncio.gather(*(_rows(core, lookup, half, columns) for half in (keys[:middle], keys[middle:])))
+    return [row for half in halves for row in half]
+
+
+def _query(lookup: Lookup, keys: Sequence[Any], columns: str) -> Pairs:
+    wanted = [(lookup.column, f"in.({','.join(map(quoted, keys))})"), ("select", columns)]
+    if lookup.per_parent is None:
+        return [*wanted, ("limit", str(len(keys)))]
+    return [*wanted, ("limit", str(lookup.per_parent)), ("limit_per", lookup.column), *lookup.extra]
+
+
+def _attached(want: Want, found: Found | Failure) -> Group:
+    """The rows that a want has put under those of its group, each parent's own where there are lists."""
+    entity, shaped = want.lookup.entity, dict[Any, Any]()
+    children: list[Row] = []
+    for key in want.keys:
+        value = _value(want, key, found)
+        if isinstance(value, list):
+            value = entity.shaped(map(dict, value), want.selection)
+            children += value
+        shaped[key] = value[0] if isinstance(want.join, One) and isinstance(value, list) else value
+    absent: Any = None if isinstance(want.join, One) else []
+    for row in want.group.rows:
+        row[want.key] = shaped.get(row[want.join.key], absent)
+    return Group(children, want.selection)
+
+
+def _value(want: Want, key: Any, found: Found | Failure) -> list[Row] | Failure:
+    if isinstance(found, Failure):
+        return found
+    if isinstance(want.join, Many):
+        return found.get(key, [])
+    return found.get(key) or _not_found(want.lookup.entity, key)
+
+
+def _not_found(entity: Entity, key: Any) -> Refusal:
+    detail = f"{entity.type} {key} is not there, or is not for you to see"
+    return Refusal(Problem(404, "NOT_FOUND", detail, (detail,)))
