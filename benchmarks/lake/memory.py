@@ -15,7 +15,7 @@ class Memory:
     @classmethod
     def of(cls, pid: int) -> "Memory":
         """The memory of a process and of all below it."""
-        pids = (pid, *_children(pid))
+        pids = (pid, *children(pid))
         return cls(sum(_mib(each, "VmRSS") for each in pids), sum(_mib(each, "VmHWM") for each in pids))
 
 
@@ -25,7 +25,8 @@ def _mib(pid: int, name: str) -> float:
     return int(found.split()[1]) / 1_024
 
 
-def _children(pid: int) -> Iterator[int]:
+def children(pid: int) -> Iterator[int]:
+    """The processes below one, all generations."""
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
-            yield from (child, *_children(child))
+            yield from (child, *children(child))

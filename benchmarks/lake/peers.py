@@ -56,7 +56,7 @@ def roapi(programs: Path, parquet: Path, folder: Path, name: str) -> Iterator[Ro
         config.write_text(_roapi_config(parquet, port, name))
         return [str(programs / "roapi"), "--config", str(config), "--addr-flight-sql", _address(free_port())]
 
-    with _started(command, "/health", folder, RUST_LOG="error") as server:
+    with started(command, "/health", folder, RUST_LOG="error") as server:
         yield Roapi(server.url, server.process.pid, name)
 
 
@@ -68,7 +68,7 @@ def datasette(programs: Path, database: Path, folder: Path) -> Iterator[Datasett
         setting = ["--setting", "sql_time_limit_ms", str(DATASETTE_MILLISECONDS)]
         return [str(programs / "datasette"), "serve", "--immutable", str(database), "--port", str(port), *setting]
 
-    with _started(command, "/-/versions.json", folder) as server:
+    with started(command, "/-/versions.json", folder) as server:
         yield Datasette(server.url, server.process.pid)
 
 
@@ -87,7 +87,8 @@ def _address(port: int) -> str:
 
 
 @contextmanager
-def _started(command: Callable[[int], list[str]], ready_path: str, folder: Path, **env: str) -> Iterator[live.Live]:
+def started(command: Callable[[int], list[str]], ready_path: str, folder: Path, **env: str) -> Iterator[live.Live]:
+    """What a command starts on a port of its choice, once it answers at `ready_path`; it is stopped at the end."""
     server = _start(command, ready_path, folder, env)
     try:
         yield server
