@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 
-from ariadne import make_executable_schema
 from graphql import GraphQLSchema
 
 from graphql_gateway.types import article, articles, connections, filters, scalars, token, user
+from graphql_gateway.types.federation import LINK, make_subgraph
 
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
@@ -16,9 +16,9 @@ NOUNS = (*FOR_ANYBODY, connections, articles, user)
 
 def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:
     """The executable schema of nouns."""
-    return make_executable_schema(definitions(nouns), *(part for noun in nouns for part in noun.make_parts()))
+    return make_subgraph(definitions(nouns), (part for noun in nouns for part in noun.make_parts()))
 
 
 def definitions(nouns: Sequence[ModuleType]) -> str:
     """The SDL of nouns."""
-    return "\n".join(Path(str(noun.__file__)).with_suffix(".graphql").read_text() for noun in nouns)
+    return "\n".join((LINK, *(Path(str(noun.__file__)).with_suffix(".graphql").read_text() for noun in nouns)))
