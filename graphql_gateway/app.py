@@ -82,6 +82,8 @@ def _client(settings: Settings, metrics: GatewayMetrics) -> RestClient:
         settings.gateway_waiting_calls,
         settings.gateway_answer_bytes,
         metrics,
+        settings.gateway_breaker_failures,
+        settings.gateway_breaker_seconds,
     )
 
 

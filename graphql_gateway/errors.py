@@ -5,7 +5,9 @@ Failure
 ├── Malformed             the request is not GraphQL over HTTP
 ├── TooLarge              the request is beyond a limit
 ├── Overloaded            too many calls wait for the core
-├── UpstreamUnavailable   the core cannot be reached, or its answer cannot be read
+├── UpstreamUnavailable   the core cannot be reached
+│   ├── CircuitOpen       it could not be reached just now, so nobody tries
+│   └── UpstreamUnreadable  its answer cannot be read
 └── UpstreamTimeout       the core did not answer before the deadline
 """
 
@@ -87,6 +89,14 @@ class Overloaded(Failure):
 
 class UpstreamUnavailable(Failure):
     code = "UPSTREAM_UNAVAILABLE"
+
+
+class CircuitOpen(UpstreamUnavailable):
+    """It was not tried: nothing has been sent."""
+
+
+class UpstreamUnreadable(UpstreamUnavailable):
+    """Something answered, and not as the core does."""
 
 
 class UpstreamTimeout(Failure):

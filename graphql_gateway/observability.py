@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 MAX_OPERATION_NAMES = 100
@@ -69,6 +69,9 @@ class GatewayMetrics:
     upstream_duration: Histogram
     upstream_errors: Counter
     upstream_calls: Histogram
+    upstream_retries: Counter
+    upstream_shared: Counter
+    breaker_state: Gauge
     names: OperationNames = field(default_factory=OperationNames)
 
     @classmethod
@@ -91,6 +94,14 @@ class GatewayMetrics:
                 operation,
                 registry=registry,
                 buckets=CALLS,
+            ),
+            Counter("graphql_upstream_retries", "Calls of the core sent again", upstream, registry=registry),
+            Counter("graphql_upstream_shared", "Calls that another's answer served", upstream, registry=registry),
+            Gauge(
+                "graphql_upstream_breaker_state",
+                "Whether calls of the core are let through: 0 all, 1 a probe, 2 none; of the process that changed last",
+                registry=registry,
+                multiprocess_mode="mostrecent",
             ),
         )
 

@@ -1,44 +1,42 @@
-"""The way to the REST core: pooled connections, one deadline for all calls of a request, retries of reads only."""
+"""The way to the REST core: one deadline for all calls of a request, retries of what can be repeated only."""
 
 import asyncio
-import random
-import threading
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from http.cookiejar import DefaultCookiePolicy
+from functools import cached_property, partial
 from typing import Any
 from urllib.parse import urlencode
 
 import orjson
-import requests
 from graphql import GraphQLResolveInfo
-from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
-from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from graphql_gateway.errors import (
     UNSURE,
-    Overloaded,
+    CircuitOpen,
+    Failure,
     Problem,
     Refusal,
     UpstreamTimeout,
     UpstreamUnavailable,
+    UpstreamUnreadable,
     invalid,
 )
 from graphql_gateway.observability import GatewayMetrics
-from graphql_gateway.trail import Trail
+from graphql_gateway.trail import Step, Trail
+from graphql_gateway.upstream.breaker import Breaker
+from graphql_gateway.upstream.connection import Broken, Connection, Late, Message, Reply, Unreadable
+from graphql_gateway.upstream.exchanges import Exchanges
+from graphql_gateway.upstream.lines import ShareKey
+from graphql_gateway.upstream.retries import RETRIED, Retries
 
-# Servers close idle connections; one that was idle for so long is not trusted with a change that cannot be repeated.
-MAX_IDLE_SECONDS = 4.0
-CONNECT_SECONDS = 1.0
-RETRY_PAUSE_SECONDS = (0.005, 0.03)
-CHUNK_BYTES = 65_536
 NOT_MODIFIED = 304
 MAX_URL_CHARACTERS = 60_000
 UNREACHABLE = "The core cannot be reached"
 UNREADABLE = "The core gave an answer that cannot be read"
+# A refusal without a word of the core's own is one still: whoever took it for a failure would call again and again.
+UNKNOWN_CALLER = Problem(401, "UNAUTHENTICATED", "The token was not accepted", ("The token was not accepted",))
+FIXED_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "lakeport-gateway"}
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,15 @@ class Caller:
     request_id: str
     forwarded_for: str | None
 
-    @property
+    @cached_property
     def headers(self) -> dict[str, str]:
-        """What a call says of its caller."""
+        """What a call says of its caller, after what every call says."""
         given = {
             "Authorization": self.authorization,
             "X-Request-ID": self.request_id,
             "X-Forwarded-For": self.forwarded_for,
         }
-        return {name: value for name, value in given.items() if value}
+        return {**FIXED_HEADERS, **{name: value for name, value in given.items() if value}}
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,7 @@ class Call:
     tag: str | None = None
     parse: Callable[[bytes], Any] = orjson.loads
 
-    @property
+    @cached_property
     def target(self) -> str:
         """Path and parameters."""
         return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
@@ -92,20 +90,24 @@ class Answer:
 
 
 class RestClient:
-    """Calls the core from a bounded pool of threads, each with a connection of its own."""
+    """Calls the core over a bounded number of connections, and leaves it in peace while it does not answer."""
 
-    def __init__(
-        self, core_url: str, connections: int, waiting_calls: int, answer_bytes: int, metrics: GatewayMetrics
+    def __init__(  # noqa: PLR0917
+        self,
+        core_url: str,
+        connections: int,
+        waiting_calls: int,
+        answer_bytes: int,
+        metrics: GatewayMetrics,
+        breaker_failures: int,
+        breaker_seconds: float,
     ) -> None:
-        self._core_url = core_url
-        self._max_calls = connections + waiting_calls
-        self._answer_bytes = answer_bytes
         self._metrics = metrics
-        self._threads = ThreadPoolExecutor(connections, thread_name_prefix="upstream")
-        self._local = threading.local()
-        self._calls = 0
+        connect = partial(Connection, core_url, answer_bytes)
+        breaker = Breaker(breaker_failures, breaker_seconds, metrics.breaker_state.set)
+        self._exchanges = Exchanges(connect, connections, waiting_calls, breaker)
 
-    async def send(self, call: Call, caller: Caller, deadline: float) -> Answer:
+    async def send(self, call: Call, caller: Caller, deadline: float, trail: Trail | None = None) -> Answer:
         """The core's answer, if it comes before `deadline` (of time.monotonic).
 
         Raises Refusal for an answer of 400 or above, Overloaded, UpstreamTimeout and UpstreamUnavailable. After the
@@ -113,116 +115,62 @@ class RestClient:
         """
         if len(call.target) > MAX_URL_CHARACTERS:
             raise invalid("The filter is too long")
-        if self._calls >= self._max_calls:
-            raise Overloaded("The gateway is busy; try again", retry_after_seconds=1)
-        self._calls += 1
+        trail = trail or Trail()
         started = time.monotonic()
-        try:
-            answer = await self._in_thread(call, caller, deadline)
-        except (UpstreamTimeout, UpstreamUnavailable) as failure:
-            self._metrics.upstream_errors.labels(call.method, call.route, failure.code).inc()
-            raise
-        finally:
-            self._calls -= 1
-            self._metrics.upstream_duration.labels(call.method, call.route).observe(time.monotonic() - started)
-        self._metrics.upstream_requests.labels(call.method, call.route, answer.status).inc()
-        return _accepted(call, answer)
+        with trail.call(call.method, call.route) as step:
+            try:
+                reply = await self._reply(_sending(call, caller, step, trail, deadline), trail)
+                step.status = reply.status
+                answer = _accepted(call, reply)
+            except (UpstreamTimeout, UpstreamUnavailable) as failure:
+                step.failure = failure.code
+                self._metrics.upstream_errors.labels(call.method, call.route, failure.code).inc()
+                raise
+            finally:
+                self._count(call, step, time.monotonic() - started)
+        return answer
 
     def close(self) -> None:
         """Give the threads up; running calls end at their deadlines."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._exchanges.close()
 
-    async def _in_thread(self, call: Call, caller: Caller, deadline: float) -> Answer:
-        exchange = asyncio.get_running_loop().run_in_executor(self._threads, self._exchange, call, caller, deadline)
+    def _count(self, call: Call, step: Step, seconds: float) -> None:
+        self._metrics.upstream_duration.labels(call.method, call.route).observe(seconds)
+        if step.status is not None:
+            self._metrics.upstream_requests.labels(call.method, call.route, step.status).inc()
+
+    async def _reply(self, sending: "_Sending", trail: Trail) -> Reply:
+        """The reply to the last attempt; each one before was lost, or asked to come again."""
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                reply = await self._attempt(sending, trail)
+            except Failure as failure:
+                pause = _pause_after(failure, sending, attempts)
+                if pause is None:
+                    raise
+            else:
+                pause = _pause(sending, reply, attempts)
+                if pause is None:
+                    return reply
+            trail.retries += 1
+            self._metrics.upstream_retries.labels(sending.call.method, sending.call.route).inc()
+            await asyncio.sleep(pause)
+
+    async def _attempt(self, sending: "_Sending", trail: Trail) -> Reply:
+        call = sending.call
+        if self._exchanges.is_shared(sending.share_key):
+            trail.shared += 1
+            self._metrics.upstream_shared.labels(call.method, call.route).inc()
         try:
-            return await asyncio.wait_for(exchange, deadline - time.monotonic())
-        except TimeoutError as error:
-            raise _late(call) from error
-
-    def _exchange(self, call: Call, caller: Caller, deadline: float) -> Answer:
-        if call.method != "GET":
-            return self._attempt(call, caller, deadline)
-        try:
-            return self._attempt(call, caller, deadline)
-        except UpstreamUnavailable:
-            time.sleep(random.uniform(*RETRY_PAUSE_SECONDS))
-            return self._attempt(call, caller, deadline)
-
-    def _attempt(self, call: Call, caller: Caller, deadline: float) -> Answer:
-        try:
-            with self._session().send(
-                self._prepared(call, caller),
-                stream=True,
-                timeout=_timeouts(call, deadline),
-                allow_redirects=False,
-                proxies={},
-            ) as response:
-                content = self._content(response, call, deadline)
-                body = call.parse(content) if content else None
-                wait, tag = _wait(response.headers.get("Retry-After", "")), response.headers.get("ETag")
-                return Answer(response.status_code, body, wait, tag)
-        except (requests.ReadTimeout, ReadTimeoutError) as error:
-            raise _late(call) from error
-        except (requests.RequestException, HTTPError) as error:
-            raise UpstreamUnavailable(UNREACHABLE + _doubt(call, error)) from error
-        except ValueError as error:
-            raise UpstreamUnavailable(UNREADABLE + _doubt(call)) from error
-
-    def _prepared(self, call: Call, caller: Caller) -> requests.PreparedRequest:
-        prepared: requests.PreparedRequest = self._local.template.copy()
-        prepared.method = call.method
-        prepared.url = self._core_url + call.target
-        prepared.headers.update(caller.headers)
-        if call.tag is not None:
-            prepared.headers["If-None-Match"] = call.tag
-        if call.body is not None:
-            content = orjson.dumps(call.body)
-            prepared.body = content
-            prepared.headers.update({"Content-Type": "application/json", "Content-Length": str(len(content))})
-        elif call.method != "GET":
-            prepared.headers["Content-Length"] = "0"
-        return prepared
-
-    def _content(self, response: requests.Response, call: Call, deadline: float) -> bytes:
-        parts, size_bytes = [], 0
-        for part in response.raw.stream(CHUNK_BYTES, decode_content=True):
-            parts.append(part)
-            size_bytes += len(part)
-            if size_bytes > self._answer_bytes:
-                raise ValueError("the answer is too large")
-            if time.monotonic() > deadline:
-                raise _late(call)
-        return b"".join(parts)
-
-    def _session(self) -> requests.Session:
-        """This thread's session, its connection given up where the core may be about to close it."""
-        now = time.monotonic()
-        if not hasattr(self._local, "session"):
-            self._local.session = _Session()
-            self._local.template = self._local.session.prepare_request(requests.Request("GET", self._core_url))
-        elif now - self._local.used_at > MAX_IDLE_SECONDS:
-            self._local.session.close()
-        self._local.used_at = now
-        session: requests.Session = self._local.session
-        return session
-
-
-class _Session(requests.Session):
-    """A session that carries nothing from one caller's call to another's."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.cookies = RequestsCookieJar(policy=DefaultCookiePolicy(allowed_domains=[]))
-        self.headers.clear()
-        self.headers.update(
-            {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "lakeport-gateway"}
-        )
-        self.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-        self.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=1))
-
-    def get_redirect_target(self, resp: requests.Response) -> None:
-        """Follow nobody elsewhere: a caller's token goes to the core only."""
+            return await self._exchanges.reply(sending.message, sending.deadline, sending.share_key)
+        except Late as error:
+            raise UpstreamTimeout("The core did not answer in time" + _doubt(call, error.was_sent)) from error
+        except Broken as error:
+            raise UpstreamUnavailable(UNREACHABLE + _doubt(call, error.was_sent)) from error
+        except Unreadable as error:
+            raise UpstreamUnreadable(UNREADABLE + _doubt(call)) from error
 
 
 @dataclass(frozen=True)
@@ -241,8 +189,7 @@ class Core:
 
     async def answer(self, call: Call) -> Answer:
         """The core's answer. Raises as RestClient.send does."""
-        with self.trail.call(call.method, call.route):
-            return await self.client.send(call, self.caller, self.deadline)
+        return await self.client.send(call, self.caller, self.deadline, self.trail)
 
     async def send(self, call: Call) -> Any:
         """The body of the core's answer. Raises as RestClient.send does."""
@@ -260,38 +207,87 @@ Info = GraphQLResolveInfo[Core]
 """What a resolver is told; its `context` is the way to the core."""
 
 
-def _accepted(call: Call, answer: Answer) -> Answer:
-    if 200 <= answer.status < 300 or (answer.status == NOT_MODIFIED and call.tag is not None):
-        return answer
-    problem = Problem.read(answer.status, answer.body)
-    if answer.status < 400 or problem is None:
-        raise UpstreamUnavailable(UNREADABLE)
-    raise Refusal(problem, answer.retry_after_seconds)
+@dataclass(frozen=True)
+class _Sending:
+    """A call as it is sent, once or more often; `share_key` where others' calls may be served by it."""
+
+    call: Call
+    message: Message
+    share_key: ShareKey | None
+    retries: Retries
+
+    @property
+    def deadline(self) -> float:
+        return self.retries.deadline
 
 
-def _wait(retry_after: str) -> int | None:
-    return int(retry_after) if retry_after.isdecimal() and len(retry_after) < 10 else None
+def _sending(call: Call, caller: Caller, step: Step, trail: Trail, deadline: float) -> _Sending:
+    content = None if call.body is None else orjson.dumps(call.body)
+    change_key = trail.keys.take(call.method, call.target) if caller.authorization else None
+    said = _said(call, content, change_key)
+    message = Message(
+        call.method, call.target, {**caller.headers, **said, "traceparent": step.span.traceparent}, content
+    )
+    is_repeatable = call.method == "GET" or change_key is not None
+    return _Sending(call, message, _share_key(call, caller), Retries(is_repeatable, deadline))
 
 
-def _timeouts(call: Call, deadline: float) -> tuple[float, float]:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        raise _late(call)
-    return min(left, CONNECT_SECONDS), left
+def _said(call: Call, content: bytes | None, change_key: str | None) -> Mapping[str, str]:
+    """The headers of a call that are its own."""
+    if call.method == "GET":
+        return {} if call.tag is None else {"If-None-Match": call.tag}
+    said = {"Content-Length": str(len(content or b""))}
+    if content is not None:
+        said["Content-Type"] = "application/json"
+    if change_key is not None:
+        said["Idempotency-Key"] = change_key
+    return said
 
 
-def _late(call: Call) -> UpstreamTimeout:
-    return UpstreamTimeout("The core did not answer in time" + _doubt(call))
+def _share_key(call: Call, caller: Caller) -> ShareKey | None:
+    """Reads without a token are never shared: nothing would say whose they are."""
+    if call.method != "GET" or not caller.authorization:
+        return None
+    return ShareKey(caller.authorization, caller.forwarded_for, call.target, call.tag)
 
 
-def _doubt(call: Call, error: Exception | None = None) -> str:
+def _pause_after(failure: Failure, sending: _Sending, attempts: int) -> float | None:
+    is_lost = isinstance(failure, UpstreamTimeout | UpstreamUnavailable)
+    if not is_lost or isinstance(failure, CircuitOpen | UpstreamUnreadable):
+        return None
+    return sending.retries.pause_seconds(attempts, time.monotonic())
+
+
+def _pause(sending: _Sending, reply: Reply, attempts: int) -> float | None:
+    if reply.status in RETRIED or (attempts > 1 and _is_in_progress(reply)):
+        return sending.retries.pause_seconds(attempts, time.monotonic(), reply.retry_after_seconds)
+    return None
+
+
+def _is_in_progress(reply: Reply) -> bool:
+    """Whether the attempt before, whose end we did not see, still runs."""
+    found = reply.problem if reply.status == 409 else None
+    return found is not None and found.code == "IDEMPOTENCY_IN_PROGRESS"
+
+
+def _accepted(call: Call, reply: Reply) -> Answer:
+    if 200 <= reply.status < 300 or (reply.status == NOT_MODIFIED and call.tag is not None):
+        return Answer(reply.status, _parsed(call, reply), reply.retry_after_seconds, reply.tag)
+    problem = reply.problem if reply.status >= 400 else None
+    if problem is not None:
+        raise Refusal(problem, reply.retry_after_seconds)
+    if reply.status == 401:
+        raise Refusal(UNKNOWN_CALLER)
+    raise UpstreamUnreadable(UNREADABLE + _doubt(call))
+
+
+def _parsed(call: Call, reply: Reply) -> Any:
+    try:
+        return call.parse(reply.content) if reply.content else None
+    except ValueError as error:
+        raise UpstreamUnreadable(UNREADABLE + _doubt(call)) from error
+
+
+def _doubt(call: Call, was_sent: bool = True) -> str:  # noqa: FBT001
     """What is to be said of a change that failed on its way; nothing where it never left."""
-    has_left = call.method != "GET" and not _is_unconnected(error)
-    return UNSURE if has_left else ""
-
-
-def _is_unconnected(error: Exception | None) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error is not None and error.args else None
-    return type(reason).__name__ in ("NewConnectionError", "NameResolutionError")
+    return UNSURE if was_sent and call.method != "GET" else ""

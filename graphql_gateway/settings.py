@@ -60,6 +60,10 @@ def _core_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _collector_url(value: str) -> str:
+    return _core_url(value) if value else ""
+
+
 def _networks(value: str) -> tuple[Network, ...]:
     try:
         return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
@@ -95,12 +99,26 @@ class Settings:
     gateway_connections: int = _setting(_whole(1, 1_000), "32", "upstream calls one gateway process makes at once")
     gateway_waiting_calls: int = _setting(_whole(0, 100_000), "256", "upstream calls that may wait for a connection")
     gateway_answer_bytes: int = _setting(_whole(1_024, 1 << 30), "33554432", "largest answer taken from the core")
+    gateway_breaker_failures: int = _setting(
+        _whole(1, 10_000), "20", "upstream failures in a row after which calls are refused at once"
+    )
+    gateway_breaker_seconds: float = _setting(
+        _seconds(0.05, 300), "1", "time between two probes of a core that does not answer"
+    )
+    otel_exporter_otlp_endpoint: str = _setting(
+        _collector_url,
+        "",
+        "OpenTelemetry collector (OTLP over HTTP) that spans are sent to, such as http://127.0.0.1:4318",
+    )
     graphql_body_bytes: int = _setting(_whole(1_024, 1 << 30), "1048576", "largest body of a GraphQL request")
     graphql_tokens: int = _setting(_whole(100, 100_000), "2000", "words and signs in a GraphQL document")
     graphql_depth: int = _setting(_whole(3, 100), "12", "levels of fields in an operation")
     graphql_aliases: int = _setting(_whole(0, 10_000), "30", "aliases in a document")
     graphql_root_fields: int = _setting(_whole(1, 1_000), "20", "fields at the top of an operation")
     graphql_fields: int = _setting(_whole(10, 100_000), "500", "fields in a document, those of fragments at each use")
+    graphql_cost: int = _setting(
+        _whole(10, 10_000_000), "10000", "what an operation may cost: fields its answer can have"
+    )
     log_level: str = _setting(_one_of(*LOG_LEVELS), "INFO", "least level that is logged")
 
     @classmethod

@@ -2,16 +2,38 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+
+from graphql_gateway.tracing import Passing, Span
+from graphql_gateway.upstream.idempotency import ChangeKeys
+
+
+def _untraced() -> Span:
+    return Passing().request(())
+
+
+@dataclass
+class Step:
+    """One call of the trail, and what came of it."""
+
+    span: Span
+    status: int | None = None
+    failure: str | None = None
+
+    def end(self) -> None:
+        """Close the span."""
+        self.span.end({} if self.status is None else {"http.response.status_code": self.status}, failure=self.failure)
 
 
 @dataclass
 class Trail:
     """Kept for one request, on the event loop's thread; `shared` counts the calls that another one's answer served."""
 
+    span: Span = field(default_factory=_untraced)
+    keys: ChangeKeys = field(default_factory=lambda: ChangeKeys(None))
     calls: int = 0
     shared: int = 0
     retries: int = 0
@@ -22,19 +44,21 @@ class Trail:
     _since: float = 0.0
 
     @contextmanager
-    def call(self, method: str, route: str) -> Iterator[None]:
+    def call(self, method: str, route: str) -> Iterator[Step]:
         """Count a call and the time until the block ends."""
+        step = Step(self.span.call(method, route))
         self.calls += 1
         self.routes[f"{method} {route}"] += 1
         if not self._open:
             self._since = time.monotonic()
         self._open += 1
         try:
-            yield
+            yield step
         finally:
             self._open -= 1
             if not self._open:
                 self.seconds += time.monotonic() - self._since
+            step.end()
 
     def described(self) -> dict[str, Any]:
         """What a client is shown who debugs: templates of routes, never a path or a host."""
@@ -45,3 +69,8 @@ class Trail:
             "milliseconds": round(self.seconds * 1e3, 3),
             "routes": dict(sorted(self.routes.items())),
         }
+
+
+def server_timing(seconds: Mapping[str, float]) -> str:
+    """The `Server-Timing` header (W3C) of what took how long."""
+    return ", ".join(f"{name};dur={taken * 1e3:.1f}" for name, taken in seconds.items())
