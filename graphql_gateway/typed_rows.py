@@ -78,9 +78,9 @@ class RowTypes:
         row = GraphQLObjectType(
             f"{stem}Row", {each.name: self._field(each) for each in columns}, description=_about(dataset)
         )
-        edge = self._edge(stem, row)
-        connection = self._connection(stem, row, edge)
-        where, order = self._where(stem, columns), self._order(stem, columns)
+        edge = self._edge(stem, row, dataset)
+        connection = self._connection(stem, row, edge, dataset)
+        where, order = self._where(stem, columns, dataset), self._order(stem, columns, dataset)
         arguments = {
             "where": GraphQLArgument(where),
             "orderBy": GraphQLArgument(GraphQLList(GraphQLNonNull(order))),
@@ -98,20 +98,23 @@ class RowTypes:
     def _type(self, name: str) -> Any:
         return self._fixed[name]
 
-    def _edge(self, stem: str, row: GraphQLObjectType) -> GraphQLObjectType:
+    def _edge(self, stem: str, row: GraphQLObjectType, dataset: Dataset) -> GraphQLObjectType:
         fields = {"cursor": GraphQLField(GraphQLNonNull(GraphQLString)), "node": GraphQLField(GraphQLNonNull(row))}
-        return GraphQLObjectType(f"{stem}Edge", fields)
+        about = f"A row of {dataset.name} in a list, and the cursor of its place."
+        return GraphQLObjectType(f"{stem}Edge", fields, description=about)
 
-    def _connection(self, stem: str, row: GraphQLObjectType, edge: GraphQLObjectType) -> GraphQLObjectType:
+    def _connection(
+        self, stem: str, row: GraphQLObjectType, edge: GraphQLObjectType, dataset: Dataset
+    ) -> GraphQLObjectType:
         fields = {
             "nodes": GraphQLField(_list(row)),
             "edges": GraphQLField(_list(edge)),
             "pageInfo": GraphQLField(GraphQLNonNull(self._type("PageInfo"))),
             "totalCount": GraphQLField(GraphQLNonNull(self._type("Long")), description="On all pages."),
         }
-        return GraphQLObjectType(f"{stem}Connection", fields)
+        return GraphQLObjectType(f"{stem}Connection", fields, description=f"A page of rows of {dataset.name}.")
 
-    def _where(self, stem: str, columns: Iterable[Column]) -> GraphQLInputObjectType:
+    def _where(self, stem: str, columns: Iterable[Column], dataset: Dataset) -> GraphQLInputObjectType:
         name = f"{stem}Where"
 
         def fields() -> dict[str, GraphQLInputField]:
@@ -119,15 +122,18 @@ class RowTypes:
             several = GraphQLInputField(GraphQLList(GraphQLNonNull(where)))
             return {**filters, "and": several, "or": several, "not": GraphQLInputField(where)}
 
-        where = GraphQLInputObjectType(name, fields)
+        where = GraphQLInputObjectType(
+            name, fields, description=f"Which rows of {dataset.name}: all that is given holds."
+        )
         return where
 
     def _filter(self, column: Column) -> GraphQLInputField:
         return GraphQLInputField(self._type(f"{SCALARS[column.type]}Filter"))
 
-    def _order(self, stem: str, columns: Iterable[Column]) -> GraphQLInputObjectType:
+    def _order(self, stem: str, columns: Iterable[Column], dataset: Dataset) -> GraphQLInputObjectType:
         fields = {each.name: GraphQLInputField(self._type("Direction")) for each in columns if each.type != "json"}
-        return GraphQLInputObjectType(f"{stem}Order", fields, is_one_of=True)
+        about = f"A column of {dataset.name} to order by."
+        return GraphQLInputObjectType(f"{stem}Order", fields, is_one_of=True, description=about)
 
     def _versions(self) -> dict[str, GraphQLArgument]:
         return {
@@ -170,5 +176,5 @@ def _list(type_: GraphQLObjectType) -> GraphQLNonNull[Any]:
     return GraphQLNonNull(GraphQLList(GraphQLNonNull(type_)))
 
 
-def _about(dataset: Dataset) -> str | None:
-    return dataset.description or None
+def _about(dataset: Dataset) -> str:
+    return dataset.description or f"Rows of {dataset.name}."

@@ -33,7 +33,7 @@ from graphql_gateway.types.selections import Selection
 
 LINK = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.6", import: ["@key", "@shareable"])'
 # Apollo's composer does not know it unless the schema defines it.
-ONE_OF = "directive @oneOf on INPUT_OBJECT"
+ONE_OF = '"""Takes exactly one of its fields.""" directive @oneOf on INPUT_OBJECT'
 MACHINERY = Path(__file__).with_suffix(".graphql")
 REFERENCES = "lakeport_references"
 MAX_REPRESENTATIONS = 1_000
