@@ -12,22 +12,40 @@ from graphql import (
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
+    OverlappingFieldsCanBeMergedRule,
+    ValidationContext,
     get_operation_ast,
     parse,
     specified_rules,
     validate,
 )
 
+from graphql_gateway.costs import Costs
 from graphql_gateway.errors import Failure, TooLarge
 from graphql_gateway.limits import Limits, check
 
 MAX_KEPT = 256
 MAX_KEPT_CHARACTERS = 4_000
-MAX_ERRORS = 20
+# An error shows the value it is about, which may be most of the document.
+MAX_ERRORS = 3
 MAX_COMMENTS = 500
-# Room for an article of 100,000 characters written into the document, escapes included.
-MAX_CHARACTERS = 250_000
+# Room for an article of 100,000 characters written into the document; with many escapes it goes into a variable.
+MAX_CHARACTERS = 120_000
+MAX_ESCAPES = 20_000
+MAX_COMPARISONS = 12_000
+ABORTED = "Validation aborted."
 Rules = tuple[type[ASTValidationRule], ...]
+
+
+class BoundedOverlaps(OverlappingFieldsCanBeMergedRule):
+    """The rule of the specification whose work grows with the square of the document, given up early."""
+
+    def __init__(self, context: ValidationContext) -> None:
+        super().__init__(context)
+        self.rule_context.remaining_complexity_budget = MAX_COMPARISONS
+
+
+RULES = tuple(BoundedOverlaps if each is OverlappingFieldsCanBeMergedRule else each for each in specified_rules)
 
 
 @dataclass(frozen=True)
@@ -36,6 +54,14 @@ class Prepared:
 
     document: DocumentNode | None
     errors: Sequence[GraphQLError | Failure] = ()
+    costs: Costs | None = None
+
+    @property
+    def runnable(self) -> DocumentNode:
+        """The document of one that was not refused."""
+        if self.document is None:
+            raise ValueError("the document was refused")
+        return self.document
 
     def operation(self, name: str | None) -> OperationDefinitionNode | None:
         """The operation that a request means; None when it is not clear."""
@@ -45,7 +71,7 @@ class Prepared:
 class Documents:
     """Prepares documents for a schema and keeps the last ones, by their text and the rules they passed."""
 
-    def __init__(self, schema: GraphQLSchema, limits: Limits, rules: Rules = tuple(specified_rules)) -> None:
+    def __init__(self, schema: GraphQLSchema, limits: Limits, rules: Rules = RULES) -> None:
         self._schema = schema
         self._limits = limits
         self._rules = rules
@@ -67,28 +93,38 @@ class Documents:
 
     def _prepare(self, text: str) -> Prepared:
         try:
-            document = parse(
-                text,
-                max_lexical_tokens=self._limits.tokens,
-                max_comments=MAX_COMMENTS,
-                max_source_length=MAX_CHARACTERS,
-            )
-            check(document, self._limits)
-        except GraphQLSyntaxError as error:
-            return Prepared(None, [self._too_large(error) or error])
-        except GraphQLError as error:
+            document = parsed(text, self._limits)
+        except (GraphQLError, TooLarge) as error:
             return Prepared(None, [error])
-        except TooLarge as failure:
-            return Prepared(None, [failure])
         errors = validate(self._schema, document, self._rules, max_errors=MAX_ERRORS)
-        return Prepared(None if errors else document, errors)
+        if errors:
+            return Prepared(None, [_incomparable(error) or error for error in errors])
+        return Prepared(document, costs=Costs.of(self._schema, document))
 
-    def _too_large(self, error: GraphQLSyntaxError) -> TooLarge | None:
-        """The parser has one exception for typing errors and limits; only the latter abort it."""
+
+def parsed(text: str, limits: Limits) -> DocumentNode:
+    """The document in a text. Raises GraphQLError for what is none, TooLarge."""
+    if text.count("\\") + text.count("\n") > MAX_ESCAPES:
+        raise TooLarge(f"The document has more than {MAX_ESCAPES} backslashes and lines")
+    try:
+        document = parse(
+            text, max_lexical_tokens=limits.tokens, max_comments=MAX_COMMENTS, max_source_length=MAX_CHARACTERS
+        )
+    except GraphQLSyntaxError as error:
+        # The parser has one exception for typing errors and limits; only the latter abort it.
         if not error.message.endswith("Parsing aborted."):
-            return None
-        words = f"more than {self._limits.tokens} words and signs or {MAX_CHARACTERS:,} characters"
-        return TooLarge(f"The document has {words}, or is nested too deeply")
+            raise
+        words = f"more than {limits.tokens} words and signs or {MAX_CHARACTERS:,} characters"
+        raise TooLarge(f"The document has {words}, or is nested too deeply") from error
+    check(document, limits)
+    return document
+
+
+def _incomparable(error: GraphQLError) -> TooLarge | None:
+    """A rule that gives up says no more than that."""
+    if error.message != ABORTED:
+        return None
+    return TooLarge("The document repeats too many fields or fragments in one place")
 
 
 def operation_name(operation: OperationDefinitionNode | None) -> str:

@@ -25,7 +25,10 @@ def levels(count: int) -> str:
 
 
 def fields(count: int) -> str:
-    return "{ getArticles { articles { " + "id " * (count - 2) + "} } }"
+    """Fields in so few places that it takes little to find that none contradict one another."""
+    lists, rest = divmod(count, 49)
+    inner = f"{{ articles {{ {'id title version ' * 15} id title }} }}"
+    return "{ " + " ".join(f"a{n}: getArticles(limit: 1) {inner}" for n in range(lists)) + " __typename" * rest + " }"
 
 
 def tokens(count: int) -> str:
@@ -48,9 +51,17 @@ BEYOND: dict[str, tuple[str, str]] = {
     "fields": (fields(501), "fields"),
     "tokens": (tokens(2_003), "words and signs"),
     "a bomb of fragments": (bomb(30), "at the top"),
+    "operations": (" ".join(f"query A{n} {{ __typename }}" for n in range(51)), "operations"),
+    "fragments": (
+        "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(101)),
+        "fragments",
+    ),
+    "the same field in one place": ("{ getArticles { articles { " + "id " * 200 + "} } }", "repeats"),
+    "digits": (f"{{ getArticle(id: {'9' * 401}) {{ success }} }}", "digits"),
     "levels in a value": (nested_value(40), "levels in a value"),
     "characters": ("{ __typename } #" + "x" * 250_000, "characters"),
     "comments": ("#\n" * 501 + "{ __typename }", "words and signs"),
+    "lines": ("\n" * 20_001 + "{ __typename }", "lines"),
     "brackets": ("{ a" * 900, "nested too deeply"),
     "brackets in a value": ("{ getArticles(where: " + "[" * 1_900, "nested too deeply"),
 }
