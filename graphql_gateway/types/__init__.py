@@ -6,12 +6,25 @@ from types import ModuleType
 
 from graphql import GraphQLSchema
 
-from graphql_gateway.types import article, articles, connections, filters, scalars, token, user
+from graphql_gateway.types import (
+    article,
+    articles,
+    audit,
+    connections,
+    event,
+    filters,
+    grant,
+    group,
+    job,
+    scalars,
+    token,
+    user,
+)
 from graphql_gateway.types.federation import LINK, make_subgraph
 
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
-NOUNS = (*FOR_ANYBODY, connections, articles, user)
+NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event)
 
 
 def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:

@@ -8,7 +8,7 @@ from ariadne.types import SchemaBindable
 from graphql_gateway.rest_client import Call, Info
 from graphql_gateway.types.answers import answering
 from graphql_gateway.types.entities import Entity, One, Row, entity_of, list_pairs
-from graphql_gateway.types.joins import join
+from graphql_gateway.types.joins import shown, shown_one
 from graphql_gateway.types.selections import Selection
 
 ANSWERED = (400, 403, 404, 409, 412)
@@ -41,13 +41,11 @@ async def get_articles(
 ) -> Row:
     """One page, of the columns that are asked for."""
     selection = Selection.of(info, "articles")
-    article = entity_of(selection.type)
-    given = {"limit": limit, "cursor": cursor, "select": ",".join(article.selected_columns(selection))}
+    columns = ",".join(entity_of(selection.type).selected_columns(selection))
+    given = {"limit": limit, "cursor": cursor, "select": columns}
     query = [(name, str(value)) for name, value in given.items() if value is not None]
     page = await info.context.read(Call("GET", ROUTE, ROUTE, [*query, *list_pairs(arguments)]))
-    rows = article.shaped(page["data"], selection)
-    await join(info.context, rows, selection)
-    return {"articles": rows, "next": page["next"]}
+    return {"articles": await shown(info.context, page["data"], selection), "next": page["next"]}
 
 
 @answering(*ANSWERED)
@@ -76,7 +74,5 @@ async def delete_article(_: object, info: Info, id: int) -> Row:  # noqa: A002
 
 
 async def _one(info: Info, call: Call) -> Row:
-    selection = Selection.of(info, "article")
-    rows = entity_of(selection.type).shaped([await info.context.read(call)], selection)
-    await join(info.context, rows, selection)
-    return {"article": rows[0]}
+    article = await info.context.read(call)
+    return {"article": await shown_one(info.context, article, Selection.of(info, "article"))}

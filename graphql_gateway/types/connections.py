@@ -14,7 +14,7 @@ from ariadne.types import SchemaBindable
 from graphql_gateway.errors import invalid
 from graphql_gateway.rest_client import Call, Core, Info
 from graphql_gateway.types.entities import Pairs, Row, entity_of, list_pairs, page_size
-from graphql_gateway.types.joins import join
+from graphql_gateway.types.joins import shown
 from graphql_gateway.types.selections import Selection
 
 DEFAULT_FIRST, MAX_FIRST = 20, 100
@@ -78,12 +78,18 @@ class UrlSource:
 async def entity_connection(info: Info, route: str, path: str, arguments: Mapping[str, Any]) -> Row:
     """A list of entities, with all that is selected under them."""
     selection = node_selection(info)
-    entity = entity_of(selection.type)
-    columns = ("select", ",".join(entity.selected_columns(selection)))
-    source = UrlSource(route, path, [columns, *list_pairs(arguments)])
+    columns = ("select", ",".join(entity_of(selection.type).selected_columns(selection)))
+    return await _entities(info, UrlSource(route, path, [columns, *list_pairs(arguments)]), arguments)
+
+
+async def whole_connection(info: Info, route: str, path: str, arguments: Mapping[str, Any]) -> Row:
+    """A list of entities whose rows come whole, since not all of their members can be selected."""
+    return await _entities(info, UrlSource(route, path, list_pairs(arguments)), arguments)
+
+
+async def _entities(info: Info, source: Source, arguments: Mapping[str, Any]) -> Row:
     rows, told = await connection(info, source, arguments)
-    entity.shaped(rows, selection)
-    await join(info.context, rows, selection)
+    await shown(info.context, rows, node_selection(info))
     return told
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from ariadne.types import SchemaBindable
 from graphql import GraphQLObjectType, GraphQLSchema
@@ -61,11 +62,10 @@ class Entity(SchemaBindable):
 
     def shaped(self, rows: Iterable[Row], selection: Selection) -> list[Row]:
         """The rows with each selected field under its own name."""
-        renamed = [(name, column) for name, column in self.columns.items() if name in selection.names]
         shaped = list(rows)
-        for row in shaped:
-            for name, column in renamed:
-                row[name] = row[column]
+        renamed = [(name, column) for name, column in self.columns.items() if name in selection.names]
+        for row in shaped if renamed else ():
+            row.update([(name, row[column]) for name, column in renamed])
         return shaped
 
     def _column(self, name: str) -> str:
@@ -92,6 +92,11 @@ def page_size(first: int | None, default: int, most: int) -> int:
     if not 1 <= size <= most:
         raise invalid(f"first goes from 1 to {most}")
     return size
+
+
+def below(path: str, name: str) -> str:
+    """The path of what is called so below another."""
+    return f"{path}/{quote(name, safe='')}"
 
 
 def _joined(parent: Row, info: Any, **_arguments: Any) -> Any:

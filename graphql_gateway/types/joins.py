@@ -14,8 +14,6 @@ from graphql_gateway.types.filters import quoted
 from graphql_gateway.types.selections import Selection
 
 MAX_KEYS = 100
-MAX_ROWS = 1_000
-"""As many rows the core gives for many parents at once; where so many come, some may be missing."""
 DEFAULT_PER_PARENT, MAX_PER_PARENT = 10, 100
 Found = dict[Any, list[Row]]
 
@@ -70,6 +68,18 @@ class Need:
 
     keys: set[Any] = field(default_factory=set)
     columns: set[str] = field(default_factory=set)
+
+
+async def shown(core: Core, rows: Sequence[Row], selection: Selection) -> list[Row]:
+    """Rows of the core as what is selected of them: fields under their names, other entities under their rows."""
+    found = entity_of(selection.type).shaped(rows, selection)
+    await join(core, found, selection)
+    return found
+
+
+async def shown_one(core: Core, row: Row, selection: Selection) -> Row:
+    """One row, as `shown` has it."""
+    return (await shown(core, [row], selection))[0]
 
 
 async def join(core: Core, rows: Sequence[Row], selection: Selection) -> None:
@@ -132,7 +142,7 @@ async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], columns: str) -
     route = lookup.entity.route
     page = await core.read(Call("GET", route, route, _query(lookup, keys, columns)))
     rows: list[Row] = page["data"]
-    if lookup.per_parent is None or len(rows) < MAX_ROWS or len(keys) == 1:
+    if not page.get("truncated") or len(keys) == 1:
         return rows
     middle = len(keys) // 2
     halves = await asyncio.gather(*(_rows(core, lookup, half, columns) for half in (keys[:middle], keys[middle:])))

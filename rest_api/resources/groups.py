@@ -1,5 +1,6 @@
 """`/groups`: named sets of users."""
 
+from dataclasses import replace
 from typing import Any
 
 from marshmallow import fields, validate
@@ -48,11 +49,15 @@ class NewGroupSchema(WireSchema):
 
 
 @blueprint.route("", methods=["GET"])
-@lists(GROUPS, GroupSchema)
+@lists(GROUPS, GroupWithMembersSchema)
 @allow(Rule.ADMIN)
 def list_groups(query: Query) -> Page:
-    """List groups."""
-    return Source.of(Group, GROUPS).page(session(), query)
+    """List groups, with their members where no `select` leaves them out."""
+    page = Source.of(Group, GROUPS).page(session(), query)
+    if query.select is not None:
+        return page
+    members = groups.member_names(session(), [row["id"] for row in page.rows])
+    return replace(page, rows=[{**row, "members": members[row["id"]]} for row in page.rows])
 
 
 @blueprint.route("", methods=["POST"])
