@@ -71,6 +71,13 @@ def _networks(value: str) -> tuple[Network, ...]:
         raise ValueError("expected addresses or networks such as 127.0.0.1,10.0.0.0/8") from error
 
 
+def _origins(value: str) -> frozenset[str]:
+    origins = frozenset(part.strip().lower() for part in value.split(",") if part.strip())
+    if not all(re.fullmatch(r"https?://[^/@?#\s]+", each) for each in origins):
+        raise ValueError("expected origins such as https://shop.example.org, by commas")
+    return origins
+
+
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.upper() not in allowed:
@@ -118,6 +125,18 @@ class Settings:
     graphql_fields: int = _setting(_whole(10, 100_000), "500", "fields in a document, those of fragments at each use")
     graphql_cost: int = _setting(
         _whole(10, 10_000_000), "10000", "what an operation may cost: fields its answer can have"
+    )
+    subscription_connections: int = _setting(
+        _whole(1, 1_000_000), "2000", "sockets and streams of subscribers that one gateway process holds"
+    )
+    subscriptions_per_connection: int = _setting(_whole(1, 10_000), "100", "operations at once on one socket")
+    subscription_streams: int = _setting(_whole(1, 1_000), "12", "streams of events one gateway process follows")
+    subscription_check_seconds: float = _setting(_seconds(0.1, 5), "5", "time between two checks of a token")
+    subscription_init_seconds: float = _setting(_seconds(0.1, 300), "5", "time to begin on a new socket")
+    subscription_idle_seconds: float = _setting(_seconds(0.1, 86_400), "120", "life of a socket without operations")
+    subscription_alive_seconds: float = _setting(_seconds(0.1, 300), "12", "time between two signs of life")
+    subscription_origins: frozenset[str] = _setting(
+        _origins, "", "origins of other hosts whose pages may open sockets, by commas"
     )
     log_level: str = _setting(_one_of(*LOG_LEVELS), "INFO", "least level that is logged")
 
