@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-import orjson
 import structlog
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType
 from starlette.requests import Request
@@ -14,6 +13,7 @@ from starlette.responses import Response
 
 from graphql_gateway.documents import Prepared, operation_name
 from graphql_gateway.errors import Failure, Malformed, TooLarge, described
+from graphql_gateway.exact_json import dumps
 from graphql_gateway.graphql_http import JSON, Parameters, check_acceptable, given, negotiate
 from graphql_gateway.limits import Limits
 from graphql_gateway.observability import GatewayMetrics
@@ -125,5 +125,5 @@ def _executed(result: ExecutionResult, operation: str, request_id: str) -> Outco
 def _response(outcome: Outcome, media_type: str) -> Response:
     is_well_formed = outcome.has_data or media_type == JSON
     status = outcome.status or (200 if is_well_formed else 400)
-    content = orjson.dumps(outcome.body)
+    content = dumps(outcome.body)
     return Response(content, status, dict(outcome.headers), media_type=f"{media_type}; charset=utf-8")

@@ -22,6 +22,7 @@ from graphql_gateway.errors import (
     UpstreamUnreadable,
     invalid,
 )
+from graphql_gateway.exact_json import dumps
 from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.trail import Step, Trail
 from graphql_gateway.upstream.breaker import Breaker
@@ -32,6 +33,7 @@ from graphql_gateway.upstream.retries import RETRIED, Retries
 
 NOT_MODIFIED = 304
 MAX_URL_CHARACTERS = 60_000
+MAX_AT_ONCE = 8
 UNREACHABLE = "The core cannot be reached"
 UNREADABLE = "The core gave an answer that cannot be read"
 # A refusal without a word of the core's own is one still: whoever took it for a failure would call again and again.
@@ -181,6 +183,8 @@ class Core:
     caller: Caller
     deadline: float
     trail: Trail = field(default_factory=Trail)
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAX_AT_ONCE))
+    """For calls of which a request makes one for each object, since the core takes no more objects in one."""
 
     @property
     def calls(self) -> int:
@@ -222,7 +226,7 @@ class _Sending:
 
 
 def _sending(call: Call, caller: Caller, step: Step, trail: Trail, deadline: float) -> _Sending:
-    content = None if call.body is None else orjson.dumps(call.body)
+    content = None if call.body is None else dumps(call.body)
     change_key = trail.keys.take(call.method, call.target) if caller.authorization else None
     said = _said(call, content, change_key)
     message = Message(

@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 import orjson
 
 from graphql_gateway.errors import Malformed, TooLarge
+from graphql_gateway.exact_json import number
 
 MAX_DEPTH = 64
 # A megabyte of empty lists is half a second of work; a thousand rows of twenty columns are within this.
@@ -86,4 +87,4 @@ def _inner(value: Any) -> Any:
     return value if isinstance(value, list) else ()
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_float=number, parse_int=_integer, parse_constant=_constant)

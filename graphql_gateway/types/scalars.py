@@ -7,7 +7,19 @@ from typing import Any
 
 from ariadne import ScalarType
 from ariadne.types import SchemaBindable
-from graphql import FloatValueNode, GraphQLError, IntValueNode, ValueNode, print_ast
+from graphql import (
+    FloatValueNode,
+    GraphQLError,
+    IntValueNode,
+    ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
+    ValueNode,
+    VariableNode,
+    print_ast,
+)
+
+from graphql_gateway.exact_json import number, whole
 
 TIME = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?([Zz]|[+-][0-9]{2}:[0-9]{2}))?"
@@ -21,7 +33,7 @@ def make_parts() -> list[SchemaBindable]:
     long = ScalarType("Long", serializer=to_long, value_parser=to_long, literal_parser=read_long)
     decimal = ScalarType("Decimal", serializer=to_number, value_parser=to_number, literal_parser=read_number)
     time = ScalarType("DateTime", serializer=str, value_parser=to_time)
-    return [long, decimal, time, ScalarType("JSON")]
+    return [long, decimal, time, ScalarType("JSON", literal_parser=read_json)]
 
 
 def to_long(value: Any) -> int:
@@ -56,3 +68,22 @@ def read_number(node: ValueNode, _variables: dict[str, Any] | None = None) -> De
     if not isinstance(node, IntValueNode | FloatValueNode) or len(node.value) > MAX_DIGITS:
         raise GraphQLError(f"Decimal takes a number, not {print_ast(node)[:40]}")
     return Decimal(node.value)
+
+
+def read_json(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """The value in a document, digit for digit; a variable that is not given is null. Raises GraphQLError."""
+    if isinstance(node, ObjectValueNode):
+        return {each.name.value: read_json(each.value, variables) for each in node.fields}
+    if isinstance(node, ListValueNode):
+        return [read_json(each, variables) for each in node.values]
+    if isinstance(node, VariableNode):
+        return (variables or {}).get(node.name.value)
+    if isinstance(node, IntValueNode | FloatValueNode):
+        return _json_number(node)
+    return None if isinstance(node, NullValueNode) else node.value  # type: ignore[attr-defined]
+
+
+def _json_number(node: IntValueNode | FloatValueNode) -> int | float | Decimal:
+    if len(node.value) > MAX_DIGITS:
+        raise GraphQLError(f"A number has at most {MAX_DIGITS} digits, unlike {node.value[:40]}")
+    return whole(node.value) if isinstance(node, IntValueNode) else number(node.value)
