@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, cast
 
 from graphql import (
@@ -123,7 +123,7 @@ class RowTypes:
             return {**filters, "and": several, "or": several, "not": GraphQLInputField(where)}
 
         where = GraphQLInputObjectType(
-            name, fields, description=f"Which rows of {dataset.name}: all that is given holds."
+            name, fields, description=f"Which rows of {dataset.name}: all that is given must hold."
         )
         return where
 
@@ -143,7 +143,7 @@ class RowTypes:
 
 
 def extended(fixed: GraphQLSchema, typed: Iterable[TypedRows], sdl: str) -> GraphQLSchema:
-    """A schema with typed fields besides the fixed ones; it keeps its SDL among its extensions."""
+    """A schema with typed fields besides the fixed ones; among its extensions is what writes its SDL."""
     typed, query = list(typed), cast(GraphQLObjectType, fixed.query_type)
     fields = {**query.fields, **{each.name: each.field for each in typed}}
     return GraphQLSchema(
@@ -153,7 +153,7 @@ def extended(fixed: GraphQLSchema, typed: Iterable[TypedRows], sdl: str) -> Grap
         [each for each in fixed.type_map.values() if each is not query],
         fixed.directives,
         description=fixed.description,
-        extensions={**fixed.extensions, "sdl": sdl_of(typed, sdl)},
+        extensions={**fixed.extensions, "sdl": cache(lambda: sdl_of(typed, sdl))},
         assume_valid=True,
     )
 

@@ -132,13 +132,13 @@ class EntityResolver:
 def make_subgraph(sdl: str, parts: Iterable[SchemaBindable]) -> GraphQLSchema:
     """The executable schema of a subgraph, whose SDL has its own `@link`."""
     schema = make_executable_schema([sdl, MACHINERY.read_text()], *parts, Subgraph())
-    schema.extensions = {**schema.extensions, "sdl": sdl}
+    schema.extensions = {**schema.extensions, "sdl": lambda: sdl}
     return schema
 
 
 def describe_service(_: object, info: Info) -> dict[str, str]:
     """The SDL that the caller's schema was made of."""
-    return {"sdl": f"{ONE_OF}\n\n{info.schema.extensions['sdl']}"}
+    return {"sdl": f"{ONE_OF}\n\n{info.schema.extensions['sdl']()}"}
 
 
 def keys_of(type_: GraphQLObjectType) -> list[Key]:
