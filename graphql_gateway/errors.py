@@ -108,6 +108,12 @@ def invalid(detail: str) -> Refusal:
     return Refusal(Problem(400, "INVALID", detail, (detail,)))
 
 
+def not_found(type_: str, key: object) -> Refusal:
+    """The refusal of what is not there; nothing tells it from what is hidden."""
+    detail = f"{type_} {key} is not there, or is not for you to see"
+    return Refusal(Problem(404, "NOT_FOUND", detail, (detail,)))
+
+
 def described(errors: Sequence[GraphQLError | Failure], request_id: str) -> list[dict[str, Any]]:
     """The `errors` of an answer. What is unexpected is logged, and a client learns no more than that it happened."""
     return [_described(error, request_id) for error in errors]

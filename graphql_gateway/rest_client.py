@@ -64,7 +64,8 @@ class Caller:
 class Call:
     """One call of the core; `route` is its path's template, the label it is counted under.
 
-    With `tag` the answer is 304 where what had that tag is unchanged; `parse` reads the body of an answer.
+    With `tag` the answer is 304 where what had that tag is unchanged; `parse` reads the body of an answer; `key` is the
+    idempotency key of this very call, in place of that of its request.
     """
 
     method: str
@@ -74,6 +75,7 @@ class Call:
     body: Any = None
     tag: str | None = None
     parse: Callable[[bytes], Any] = orjson.loads
+    key: str | None = None
 
     @cached_property
     def target(self) -> str:
@@ -162,8 +164,9 @@ class RestClient:
 
     async def _attempt(self, sending: "_Sending", trail: Trail) -> Reply:
         call = sending.call
-        if self._exchanges.is_shared(sending.share_key):
-            trail.shared += 1
+        running = self._exchanges.running(sending.share_key)
+        if running is not None:
+            trail.share(running.headers["X-Request-ID"])
             self._metrics.upstream_shared.labels(call.method, call.route).inc()
         try:
             return await self._exchanges.reply(sending.message, sending.deadline, sending.share_key)
@@ -227,7 +230,7 @@ class _Sending:
 
 def _sending(call: Call, caller: Caller, step: Step, trail: Trail, deadline: float) -> _Sending:
     content = None if call.body is None else dumps(call.body)
-    change_key = trail.keys.take(call.method, call.target) if caller.authorization else None
+    change_key = call.key or (trail.keys.take(call.method, call.target) if caller.authorization else None)
     said = _said(call, content, change_key)
     message = Message(
         call.method, call.target, {**caller.headers, **said, "traceparent": step.span.traceparent}, content

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import orjson
 from ariadne.types import SchemaBindable
 
 from graphql_gateway.errors import invalid
@@ -19,7 +20,6 @@ from graphql_gateway.types.selections import Selection
 
 DEFAULT_FIRST, MAX_FIRST = 20, 100
 CURSOR = re.compile(r"([0-9]{1,3})\.(.*)", re.DOTALL)
-EMPTY: Mapping[str, Any] = {"data": [], "next": None}
 
 
 def make_parts() -> list[SchemaBindable]:
@@ -68,11 +68,13 @@ class UrlSource:
     query: Pairs
     default: int = DEFAULT_FIRST
     most: int = MAX_FIRST
+    parse: Callable[[bytes], Any] = orjson.loads
 
     def call(self, limit: int, start: str | None, count: Pairs) -> Call:
         """The call for one page."""
         cursor = [] if start is None else [("cursor", start)]
-        return Call("GET", self.route, self.path, [*self.query, ("limit", str(limit)), *cursor, *count])
+        query = [*self.query, ("limit", str(limit)), *cursor, *count]
+        return Call("GET", self.route, self.path, query, parse=self.parse)
 
 
 async def entity_connection(info: Info, route: str, path: str, arguments: Mapping[str, Any]) -> Row:
@@ -96,7 +98,10 @@ async def _entities(info: Info, source: Source, arguments: Mapping[str, Any]) ->
 async def connection(
     info: Info, source: Source, arguments: Mapping[str, Any], shaped: Callable[[Row], Row] = lambda row: row
 ) -> tuple[Sequence[Row], Row]:
-    """The rows of a page, and the connection that shows these very rows. Raises as Core.read does."""
+    """The rows of a page, and the connection that shows these very rows, with what else the core says of the page.
+
+    Raises as Core.read does.
+    """
     asked = Selection.of(info)
     size = page_size(arguments.get("first"), source.default, source.most)
     count: Pairs = [("count", "exact")] if "totalCount" in asked.names else []
@@ -105,7 +110,7 @@ async def connection(
     rows = [shaped(row) for row in page["data"]]
     told = _connection(rows, place, page["next"])
     told["pageInfo"]["hasPreviousPage"] = arguments.get("after") is not None
-    return rows, {**told, "totalCount": page.get("count")}
+    return rows, {**page, **told, "totalCount": page.get("count")}
 
 
 def node_selection(info: Info) -> Selection:
@@ -120,7 +125,7 @@ async def _page(core: Core, source: Source, place: Place, size: int, count: Pair
         return await core.read(source.call(size, place.start, count)), place
     skipped = await core.read(source.call(place.rows, place.start, count))
     if skipped["next"] is None:
-        return {**EMPTY, "count": skipped.get("count")}, place
+        return {**skipped, "data": []}, place
     place = Place(skipped["next"])
     return await core.read(source.call(size, place.start, count)), place
 

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ariadne.types import SchemaBindable
-from graphql import GraphQLObjectType, GraphQLSchema
+from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 
 from graphql_gateway.errors import invalid
 from graphql_gateway.types.filters import filter_pairs, order_text
@@ -46,6 +46,8 @@ class Entity(SchemaBindable):
     route: str
     columns: Mapping[str, str] = field(default_factory=dict)
     joins: Mapping[str, One | Many] = field(default_factory=dict)
+    key: str = "id"
+    """The column that names an object: what its fields with resolvers of their own need of it."""
 
     def bind_to_schema(self, schema: GraphQLSchema) -> None:
         """Let the type know its entity, and lists under its objects be found where a join has put them."""
@@ -57,8 +59,8 @@ class Entity(SchemaBindable):
 
     def selected_columns(self, selection: Selection) -> list[str]:
         """The columns behind the selected fields, in a stable order, since a cursor is bound to them."""
-        columns = {self._column(name) for name in selection.names}
-        return sorted(columns) or ["id"]
+        columns = {self._column(name, selection.type.fields[name]) for name in selection.names}
+        return sorted(columns) or [self.key]
 
     def shaped(self, rows: Iterable[Row], selection: Selection) -> list[Row]:
         """The rows with each selected field under its own name."""
@@ -68,9 +70,10 @@ class Entity(SchemaBindable):
             row.update([(name, row[column]) for name, column in renamed])
         return shaped
 
-    def _column(self, name: str) -> str:
-        join = self.joins.get(name)
-        return join.key if join else self.columns.get(name, name)
+    def _column(self, name: str, field: GraphQLField) -> str:
+        if name in self.joins:
+            return self.joins[name].key
+        return self.key if field.resolve else self.columns.get(name, name)
 
 
 def entity_of(type_: GraphQLObjectType) -> Entity:

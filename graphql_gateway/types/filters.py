@@ -1,7 +1,8 @@
 """A `where` argument as the core's URL filters; every value is quoted, so that none can become grammar."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,11 @@ from graphql_gateway.errors import invalid
 def make_parts() -> list[SchemaBindable]:
     """What the schema is made of."""
     return [EnumType("Direction", {"ASC": "asc", "DESC": "desc"})]
+
+
+OPERATORS = frozenset(("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "is", "not"))
+# What is no part of the grammar within a group, where names cannot be quoted.
+COLUMN = re.compile(r"[^.,()\"\x00-\x20]+")
 
 
 @dataclass(frozen=True)
@@ -40,6 +46,46 @@ class Term:
 def filter_pairs(where: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     """The URL parameters of a `where`, whose names are the core's. Raises Refusal for null where a value belongs."""
     return [(term.name, term.text) for term in _terms(where or {})]
+
+
+def read_where(where: Any, reserved: Collection[str]) -> Mapping[str, Any]:
+    """A `where` that came as any JSON, as `filter_pairs` takes it; `reserved` names are no columns. Raises Refusal."""
+    for name, value in _object(where, "where").items():
+        if name == "not":
+            read_where(value, reserved)
+        elif name in ("and", "or"):
+            for member in _list(value, name):
+                read_where(member, reserved)
+        elif name in reserved or not COLUMN.fullmatch(name):
+            raise invalid(f"{name[:100]} cannot be a column of where")
+        else:
+            _check_comparisons(name, value)
+    found: Mapping[str, Any] = where
+    return found
+
+
+def _check_comparisons(column: str, operators: Any) -> None:
+    for op, value in _object(operators, column).items():
+        if op not in OPERATORS:
+            raise invalid(f"{op[:100]} is none of the operators {', '.join(sorted(OPERATORS))}")
+        if op == "not":
+            _check_comparisons(column, value)
+        elif op == "is" and not (value is None or isinstance(value, bool)):
+            raise invalid(f"{column} takes null, true or false with is")
+        elif any(isinstance(each, list | dict) for each in (_list(value, op) if op == "in" else [value])):
+            raise invalid(f"{column} takes no list or object with {op}")
+
+
+def _object(value: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise invalid(f"{name} takes an object")
+    return value
+
+
+def _list(value: Any, name: str) -> Sequence[Any]:
+    if not isinstance(value, list):
+        raise invalid(f"{name} takes a list")
+    return value
 
 
 def order_text(orders: Iterable[Mapping[str, str]]) -> str:
