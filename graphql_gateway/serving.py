@@ -8,6 +8,7 @@ from graphql import ExecutionResult, GraphQLSyntaxError, OperationDefinitionNode
 
 from graphql_gateway.documents import Prepared
 from graphql_gateway.errors import TooLarge
+from graphql_gateway.executor import ProjectingExecutor
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.rest_client import Core
 from graphql_gateway.schemas import CallerSchema, Schemas
@@ -87,5 +88,6 @@ async def _executed(ready: Ready, parameters: Parameters, core: Core) -> Executi
         context_value=core,
         variable_values=parameters.variables,
         operation_name=parameters.operation_name,
+        executor_class=ProjectingExecutor,
     )
     return await result if isawaitable(result) else result
