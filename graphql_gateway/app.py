@@ -26,6 +26,7 @@ from graphql_gateway.rest_client import RestClient
 from graphql_gateway.schemas import Schemas
 from graphql_gateway.serving import Serving
 from graphql_gateway.settings import Settings, SettingsError
+from graphql_gateway.tracing import Tracer, open_tracer
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -48,7 +49,8 @@ def create_app(settings: Settings) -> ASGIApp:
     metrics = GatewayMetrics.on(registry)
     proxies = TrustedProxies(settings.trusted_proxies)
     client = _client(settings, metrics)
-    endpoint = _endpoint(settings, client, proxies, metrics)
+    tracer = open_tracer(settings.otel_exporter_otlp_endpoint)
+    endpoint = _endpoint(settings, client, proxies, metrics, tracer)
     playground, graphiql = explorers.playground(settings.web_dir), explorers.graphiql(settings.web_dir)
 
     async def graphql(request: Request) -> Response:
@@ -58,6 +60,7 @@ def create_app(settings: Settings) -> ASGIApp:
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         yield
         client.close()
+        tracer.close()
 
     shown = exposition(registry, settings.prometheus_multiproc_dir)
     routes = [
@@ -88,7 +91,7 @@ def _client(settings: Settings, metrics: GatewayMetrics) -> RestClient:
 
 
 def _endpoint(
-    settings: Settings, client: RestClient, proxies: TrustedProxies, metrics: GatewayMetrics
+    settings: Settings, client: RestClient, proxies: TrustedProxies, metrics: GatewayMetrics, tracer: Tracer
 ) -> GraphQLEndpoint:
     limits = Limits(
         settings.graphql_body_bytes,
@@ -100,7 +103,7 @@ def _endpoint(
         settings.graphql_cost,
     )
     serving = Serving(Schemas(lambda schema: Documents(schema, limits)))
-    return GraphQLEndpoint(serving, limits, client, proxies, metrics, settings.gateway_deadline_seconds)
+    return GraphQLEndpoint(serving, limits, client, proxies, metrics, tracer, settings.gateway_deadline_seconds)
 
 
 def _problem(request: Request, error: Exception) -> Response:

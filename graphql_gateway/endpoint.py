@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import structlog
 from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, OperationType
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from graphql_gateway.disconnects import ended_when_gone
 from graphql_gateway.documents import Prepared, operation_name
 from graphql_gateway.errors import Failure, Malformed, TooLarge, described
 from graphql_gateway.exact_json import dumps
@@ -20,6 +21,9 @@ from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import Caller, Core, RestClient
 from graphql_gateway.serving import Serving
+from graphql_gateway.tracing import Tracer
+from graphql_gateway.trail import Trail, server_timing
+from graphql_gateway.upstream.idempotency import ChangeKeys, read_key
 
 log = structlog.get_logger(__name__)
 
@@ -39,6 +43,11 @@ class Outcome:
         """ok, error (with data) or refused."""
         return "refused" if not self.has_data else "error" if "errors" in self.body else "ok"
 
+    def with_upstream(self, trail: Trail) -> "Outcome":
+        """The same, telling a client who debugs of the calls that were made."""
+        extensions = {**self.body.get("extensions", {}), "upstream": trail.described()}
+        return replace(self, body={**self.body, "extensions": extensions})
+
 
 @dataclass(frozen=True)
 class GraphQLEndpoint:
@@ -49,37 +58,56 @@ class GraphQLEndpoint:
     client: RestClient
     proxies: TrustedProxies
     metrics: GatewayMetrics
+    tracer: Tracer
     deadline_seconds: float
 
     async def answer(self, request: Request) -> Response:
-        """The response to any request for the endpoint."""
+        """The response to any request for the endpoint. Raises ClientDisconnect."""
         started = time.monotonic()
         media_type = negotiate(request.headers.getlist("accept"))
-        outcome = await self._outcome(request, media_type, started)
+        trail = Trail(self.tracer.request(request.headers.getlist("traceparent")))
+        try:
+            outcome = await self._outcome(request, media_type, started, trail)
+        except ClientDisconnect:
+            self.metrics.clients_gone.inc()
+            trail.end("gone", failure="gone")
+            raise
+        if request.headers.get("x-debug") == "1":
+            outcome = outcome.with_upstream(trail)
         seconds = time.monotonic() - started
-        operation = self.metrics.names.label(outcome.operation)
-        self.metrics.observe(operation, outcome.label, seconds)
-        log.info("graphql", operation=operation, outcome=outcome.label, ms=round(seconds * 1e3, 1))
-        return _response(outcome, media_type or JSON)
+        self._record(outcome, trail, seconds)
+        return _response(outcome, media_type or JSON, server_timing({"total": seconds, "upstream": trail.seconds}))
 
-    async def _outcome(self, request: Request, media_type: str | None, started: float) -> Outcome:
+    def _record(self, outcome: Outcome, trail: Trail, seconds: float) -> None:
+        operation, label = self.metrics.names.label(outcome.operation), outcome.label
+        self.metrics.observe(operation, label, seconds, trail.calls)
+        trail.end(operation, failure=None if label == "ok" else label)
+        log.info("graphql", operation=operation, outcome=label, ms=round(seconds * 1e3, 1), **trail.logged())
+
+    async def _outcome(self, request: Request, media_type: str | None, started: float, trail: Trail) -> Outcome:
         request_id = request.state.request_id
-        core = Core(self.client, self._caller(request), started + self.deadline_seconds)
+        core = Core(self.client, self._caller(request), started + self.deadline_seconds, trail)
         try:
             check_acceptable(media_type)
+            trail.keys = ChangeKeys(read_key(request.headers.getlist("idempotency-key")))
             parameters = Parameters.read(await given(request, self.limits.body_bytes))
-            ready = await self.serving.ready(parameters.query, core)
-            operation = ready.operation(parameters.operation_name)
-            _check_method(request.method, operation)
-            if operation is None:
-                return _refused(_reasons(ready.prepared, parameters), request_id)
-            return _executed(await self.serving.run(ready, parameters, core), operation_name(operation), request_id)
+            async with ended_when_gone(request.receive):
+                return await self._run(request.method, parameters, core)
         except Malformed as failure:
             return _refused([failure], request_id, failure.status, failure.headers)
         except TooLarge as failure:
             return _refused([failure], request_id, 413)
         except Failure as failure:
             return _refused([failure], request_id)
+
+    async def _run(self, method: str, parameters: Parameters, core: Core) -> Outcome:
+        request_id = core.caller.request_id
+        ready = await self.serving.ready(parameters.query, core)
+        operation = ready.operation(parameters.operation_name)
+        _check_method(method, operation)
+        if operation is None:
+            return _refused(_reasons(ready.prepared, parameters), request_id)
+        return _executed(await self.serving.run(ready, parameters, core), operation_name(operation), request_id)
 
     def _caller(self, request: Request) -> Caller:
         peer = request.client.host if request.client else ""
@@ -122,8 +150,9 @@ def _executed(result: ExecutionResult, operation: str, request_id: str) -> Outco
     return Outcome({**errors, "data": result.data} if has_started else errors, has_started, operation, {})
 
 
-def _response(outcome: Outcome, media_type: str) -> Response:
+def _response(outcome: Outcome, media_type: str, timing: str) -> Response:
     is_well_formed = outcome.has_data or media_type == JSON
     status = outcome.status or (200 if is_well_formed else 400)
     content = dumps(outcome.body)
-    return Response(content, status, dict(outcome.headers), media_type=f"{media_type}; charset=utf-8")
+    headers = {**outcome.headers, "Server-Timing": timing}
+    return Response(content, status, headers, media_type=f"{media_type}; charset=utf-8")

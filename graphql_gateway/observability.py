@@ -72,6 +72,7 @@ class GatewayMetrics:
     upstream_retries: Counter
     upstream_shared: Counter
     breaker_state: Gauge
+    clients_gone: Counter
     names: OperationNames = field(default_factory=OperationNames)
 
     @classmethod
@@ -103,6 +104,7 @@ class GatewayMetrics:
                 registry=registry,
                 multiprocess_mode="mostrecent",
             ),
+            Counter("graphql_clients_gone", "Requests whose client left before the answer", registry=registry),
         )
 
     def observe(self, operation: str, outcome: str, seconds: float, calls: int = 0) -> None:

@@ -34,6 +34,8 @@ class Trail:
 
     span: Span = field(default_factory=_untraced)
     keys: ChangeKeys = field(default_factory=lambda: ChangeKeys(None))
+    served_by: set[str] = field(default_factory=set)
+    """The ids of other requests, under which the core has a call that served this one too."""
     calls: int = 0
     shared: int = 0
     retries: int = 0
@@ -59,6 +61,19 @@ class Trail:
             if not self._open:
                 self.seconds += time.monotonic() - self._since
             step.end()
+
+    def share(self, request_id: str) -> None:
+        """Count a call that is served by one on its way, of the request with this id."""
+        self.shared += 1
+        self.served_by.add(request_id)
+
+    def end(self, operation: str, *, failure: str | None = None) -> None:
+        """Close the span of the whole request."""
+        self.span.end({"graphql.operation.name": operation}, name=f"graphql {operation}", failure=failure)
+
+    def logged(self) -> dict[str, Any]:
+        """What the request's log line says of its calls."""
+        return {"calls": self.calls, **({"served_by": ",".join(sorted(self.served_by))} if self.served_by else {})}
 
     def described(self) -> dict[str, Any]:
         """What a client is shown who debugs: templates of routes, never a path or a host."""

@@ -17,9 +17,10 @@ class Exchanges:
         self._breaker = breaker
         self._shared: dict[ShareKey, Exchange] = {}
 
-    def is_shared(self, key: ShareKey | None) -> bool:
-        """Whether a read with this key is on its way."""
-        return key in self._shared
+    def running(self, key: ShareKey | None) -> Message | None:
+        """The read with this key that is on its way."""
+        exchange = self._shared.get(key) if key else None
+        return exchange.message if exchange else None
 
     async def reply(self, message: Message, deadline: float, key: ShareKey | None = None) -> Reply:
         """The reply to a message, or to one under the same key that is on its way.
