@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from graphql_gateway import explorers, health
@@ -26,6 +26,8 @@ from graphql_gateway.rest_client import RestClient
 from graphql_gateway.schemas import Schemas
 from graphql_gateway.serving import Serving
 from graphql_gateway.settings import Settings, SettingsError
+from graphql_gateway.subscriptions.event_stream import wants_event_stream
+from graphql_gateway.subscriptions.transports import Resources, Transports
 from graphql_gateway.tracing import Tracer, open_tracer
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
@@ -52,9 +54,12 @@ def create_app(settings: Settings) -> ASGIApp:
     tracer = open_tracer(settings.otel_exporter_otlp_endpoint)
     endpoint = _endpoint(settings, client, proxies, metrics, tracer)
     playground, graphiql = explorers.playground(settings.web_dir), explorers.graphiql(settings.web_dir)
+    transports = Transports.over(Resources(settings, client, metrics, registry), endpoint.serving, proxies)
 
     async def graphql(request: Request) -> Response:
-        return await (playground.page if explorers.wants_page(request) else endpoint.answer)(request)
+        if explorers.wants_page(request):
+            return await playground.page(request)
+        return await (transports.event_streams if wants_event_stream(request) else endpoint).answer(request)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -65,6 +70,7 @@ def create_app(settings: Settings) -> ASGIApp:
     shown = exposition(registry, settings.prometheus_multiproc_dir)
     routes = [
         Route("/graphql", graphql, methods=METHODS),
+        WebSocketRoute("/graphql", transports.sockets.answer),
         Route("/graphiql", graphiql.page),
         Route("/explorers/playground/{name}", playground.file),
         Route("/explorers/graphiql/{name}", graphiql.file),

@@ -35,13 +35,12 @@ class Door:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in and its answer out."""
+        if scope["type"] == "websocket":
+            return await self._socket(scope, receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        request_id = _request_id(headers)
-        scope.setdefault("state", {})["request_id"] = request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+        request_id = _named(scope, headers)
         added = {"X-Request-ID": request_id, **(STRICT_TRANSPORT if self._is_secure(scope, headers) else {})}
         has_started = False
 
@@ -61,10 +60,26 @@ class Door:
             if not has_started:
                 await JSONResponse(INTERNAL, 500, media_type="application/problem+json")(scope, receive, dressed)
 
+    async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        _named(scope, Headers(scope=scope))
+        try:
+            await self.app(scope, receive, send)
+        except Exception:
+            log.exception("unexpected error on a socket")
+
     def _is_secure(self, scope: Scope, headers: Headers) -> bool:
         peer = (scope.get("client") or ("",))[0]
         is_forwarded = headers.get("x-forwarded-proto") == "https" and self.proxies.trusts(peer)
         return scope["scheme"] == "https" or is_forwarded
+
+
+def _named(scope: Scope, headers: Headers) -> str:
+    """The id of a request, which its log lines bear from now on."""
+    request_id = _request_id(headers)
+    scope.setdefault("state", {})["request_id"] = request_id
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
 
 
 def _request_id(headers: Headers) -> str:

@@ -15,10 +15,11 @@ from launcher.monitoring import prometheus_command
 CORE_THREADS = ("--blocking-threads", "128", "--backpressure", "1024", "--http1-header-read-timeout", "5000")
 CORE_WORKERS = max(2, min(4, os.cpu_count() or 1))
 GATEWAY_WORKERS = 2
+# A socket counts as a request as long as it is open: SUBSCRIPTION_CONNECTIONS and as many requests again.
+GATEWAY_REQUESTS = ("--backpressure", "4096")
 # Its warnings are about the number of threads, which is meant. Answers that still run get two seconds when we stop.
 GRANIAN = (
     "--factory",
-    "--no-ws",
     "--log-level",
     "error",
     "--respawn-failed-workers",
@@ -50,13 +51,18 @@ def services(installation: Installation, prometheus: str | None) -> list[Service
 
 
 def _core(installation: Installation) -> Service:
-    command = (*_granian(installation, "wsgi", "rest_api.app", installation.port, CORE_WORKERS), *CORE_THREADS)
+    command = (
+        *_granian(installation, "wsgi", "rest_api.app", installation.port, CORE_WORKERS),
+        "--no-ws",
+        *CORE_THREADS,
+    )
     environment = _serving(installation.core_environment(), _empty_folder(installation, "core"))
     return Service("core", command, environment, f"{installation.core_url}/health/ready")
 
 
 def _gateway(installation: Installation) -> Service:
-    command = _granian(installation, "asgi", "graphql_gateway.app", installation.gateway_port, GATEWAY_WORKERS)
+    served = _granian(installation, "asgi", "graphql_gateway.app", installation.gateway_port, GATEWAY_WORKERS)
+    command = (*served, *GATEWAY_REQUESTS)
     environment = _serving(installation.gateway_environment(), _empty_folder(installation, "gateway"))
     return Service("gateway", command, environment, f"{installation.gateway_url}/health/ready")
 

@@ -17,6 +17,7 @@ from graphql_gateway.types import (
     group,
     job,
     scalars,
+    subscription,
     token,
     user,
 )
@@ -24,7 +25,7 @@ from graphql_gateway.types.federation import LINK, make_subgraph
 
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
-NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event)
+NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event, subscription)
 
 
 def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:
