@@ -35,6 +35,7 @@ SCALARS = {
 }
 COMBINED = ("and", "or", "not")
 MAX_KEPT = 1_024
+MAX_NAMED = 20
 MASKED = "Some of its values are masked for you."
 
 
@@ -74,7 +75,7 @@ class RowTypes:
 
     def _make(self, dataset: Dataset) -> TypedRows:
         columns = [column for column in dataset.columns if _is_field(column)]
-        stem = "".join(part[:1].upper() + part[1:] for part in dataset.name.split("_"))
+        stem = _stem(dataset.name)
         row = GraphQLObjectType(
             f"{stem}Row", {each.name: self._field(each) for each in columns}, description=_about(dataset)
         )
@@ -176,5 +177,17 @@ def _list(type_: GraphQLObjectType) -> GraphQLNonNull[Any]:
     return GraphQLNonNull(GraphQLList(GraphQLNonNull(type_)))
 
 
+def _stem(name: str) -> str:
+    """What the names of a dataset's types begin with: `bank_accounts` gives `BankAccounts`."""
+    joined = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+    return joined if joined[:1].isalpha() else f"_{joined}"
+
+
 def _about(dataset: Dataset) -> str:
-    return dataset.description or f"Rows of {dataset.name}."
+    """What the dataset is, and which of its columns have no field."""
+    said = dataset.description or f"Rows of {dataset.name}."
+    left_out = [repr(each.name) for each in dataset.columns if not _is_field(each)]
+    if not left_out:
+        return said
+    more = f" and {len(left_out) - MAX_NAMED} more" if len(left_out) > MAX_NAMED else ""
+    return f"{said}\n\nReached by `dataset(name:)` only: {', '.join(left_out[:MAX_NAMED])}{more}."

@@ -7,25 +7,31 @@ from types import ModuleType
 from graphql import GraphQLSchema
 
 from graphql_gateway.types import (
+    access,
     article,
     articles,
     audit,
     connections,
+    dataset,
     event,
+    figures,
     filters,
     grant,
     group,
     job,
+    rows,
     scalars,
     subscription,
     token,
     user,
+    version,
 )
 from graphql_gateway.types.federation import LINK, make_subgraph
 
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
-NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event, subscription)
+LAKE = (dataset, rows, version, access, figures)
+NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event, *LAKE, subscription)
 
 
 def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:
