@@ -75,12 +75,12 @@ def payments(first: int = 0, rows: int = ROWS) -> pa.Table:
 
 
 @contextmanager
-def live_lake(folder: Path, **env: str) -> Iterator[LiveLake]:
+def live_lake(folder: Path) -> Iterator[LiveLake]:
     """A lake with `payments` (three versions), `hidden` and `sales.eu`, until the block ends."""
     lake = folder / "core" / "lake"
     for start in (0, 10, 20):
         write_deltalake(lake / "payments", payments(start, 10 if start < 20 else 5), mode="append")
     write_deltalake(lake / "hidden", pa.table({"secret": ["x"]}))
     write_deltalake(lake / "sales" / "eu", pa.table({"id": [1, 2], "total sum": [1.5, 2.5]}))
-    with live.core(folder / "core", **env) as core, live.gateway(core.url, folder / "gateway", **env) as gateway:
+    with live.core(folder / "core") as core, live.gateway(core.url, folder / "gateway") as gateway:
         yield LiveLake(core, gateway)
