@@ -7,7 +7,7 @@ from typing import Any
 from flask import current_app, g
 from sqlalchemy.orm import Session
 
-from rest_api.auth import Rule, changes_nothing, current_principal
+from rest_api.auth import Principal, Rule, changes_nothing, current_principal
 from rest_api.database import READ_ONLY
 from rest_api.services.rights import Reader
 
@@ -30,7 +30,11 @@ def reading() -> Iterator[Session]:
 
 def reader() -> Reader:
     """Whose rights on data count in the running request."""
-    principal = current_principal()
+    return reader_of(current_principal())
+
+
+def reader_of(principal: Principal) -> Reader:
+    """Whose rights on data a principal has."""
     return Reader(principal.username, principal.groups, principal.may(Rule.ADMIN))
 
 

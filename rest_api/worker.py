@@ -26,6 +26,7 @@ from rest_api.errors import Refusal
 from rest_api.models.job import CANCELLED, FAILED, SUCCEEDED
 from rest_api.observability import WorkerMetrics, configure_logging
 from rest_api.services import changes, schedules
+from rest_api.services.jobs import Advance
 from rest_api.services.leases import Cancelled, Claim, Fenced, Leases, Stopped, may_still
 from rest_api.services.schedules import Schedule
 from rest_api.settings import Settings, SettingsError
@@ -35,6 +36,7 @@ from rest_api.tasks.task import Run, Task
 POLL_SECONDS = 0.25
 SCHEDULE_SECONDS = 10.0
 BEAT_SECONDS = 0.5
+PROGRESS_SECONDS = 1.0
 GRACE_SECONDS = 3.0
 """How long a job that is told to stop may take; then its lease is given back over its head."""
 CANCEL_SECONDS = 1.0
@@ -161,6 +163,27 @@ class Worker:
         return [Schedule(task.type, task.schedule) for task in self.tasks.values() if task.schedule]
 
 
+class News:
+    """What is told of a job's progress: once a second at most, and only what is new."""
+
+    def __init__(self, claim: Claim) -> None:
+        self._claim = claim
+        self._told: Advance | None = None
+        self._told_at = -PROGRESS_SECONDS
+
+    def of(self, progress: dict[str, Any] | None) -> Advance | None:
+        """What to tell of it now; None where it is no news, or comes too soon."""
+        if progress is None or time.monotonic() - self._told_at < PROGRESS_SECONDS:
+            return None
+        advance = Advance(self._claim.job_id, self._claim.type, self._claim.owner_id, progress)
+        return None if advance == self._told else advance
+
+    def keep(self, advance: Advance | None) -> None:
+        """Remember what was told."""
+        if advance is not None:
+            self._told, self._told_at = advance, time.monotonic()
+
+
 class Heart:
     """Prolongs the lease of a job from a thread of its own, and tells the job when it must stop."""
 
@@ -171,6 +194,7 @@ class Heart:
         self._ended = Event()
         self._reason: Stopped | None = None
         self._progress: dict[str, Any] | None = None
+        self._news = News(claim)
         self._thread = Thread(target=self._beat, name="heart", daemon=True)
 
     def start(self) -> None:
@@ -199,7 +223,9 @@ class Heart:
         told_at: float | None = None
         while not self._ended.wait(seconds):
             try:
-                self._leases.beat(self._claim, self._progress)
+                news = self._news.of(self._progress)
+                self._leases.beat(self._claim, self._progress, news)
+                self._news.keep(news)
             except Cancelled as cancelled:
                 self._reason = cancelled
                 return self._cancel()

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Integer, String
+from sqlalchemy import JSON, BigInteger, Index, Integer, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from rest_api.models.base import Base, BigId, UtcDateTime
@@ -13,7 +13,17 @@ class Event(Base):
     """One event; `sequence` is the order of commits, and who may see it is decided when it is read."""
 
     __tablename__ = "events"
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index(
+            "ix_events_dataset_identity_sequence",
+            "dataset",
+            "identity",
+            "sequence",
+            sqlite_where=text("dataset IS NOT NULL"),
+            postgresql_where=text("dataset IS NOT NULL"),
+        ),
+        {"sqlite_autoincrement": True},
+    )
 
     sequence: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=True)
     id: Mapped[str] = mapped_column(String(32), unique=True)
@@ -25,6 +35,10 @@ class Event(Base):
     """The role it takes to see it; null where everybody may who may call."""
     owner_id: Mapped[int | None] = mapped_column(Integer)
     """The one user who sees it besides administrators; null where it is nobody's own."""
+    dataset: Mapped[str | None] = mapped_column(String(300))
+    """The dataset it is about: who may read it when the event is told sees the event too."""
+    identity: Mapped[str | None] = mapped_column(String(400))
+    """Which dataset of that name."""
 
 
 class EventHorizon(Base):

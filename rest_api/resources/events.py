@@ -10,18 +10,20 @@ import orjson
 from flask import Response, current_app, request
 from flask_smorest import Blueprint as Documented
 from marshmallow import fields
+from sqlalchemy.orm import Session
 
 from rest_api.auth import Principal, Rule, TokenBook, allow, current_principal, token_book
 from rest_api.database import READ_ONLY, utc_now
 from rest_api.door import Door
 from rest_api.errors import Refusal, Unauthenticated, unknown
 from rest_api.query.values import wrong
-from rest_api.request import recorded
+from rest_api.request import reader_of, recorded
 from rest_api.resources.listing import encode, given_pairs
 from rest_api.resources.wire import Blueprint, Time, WireSchema
-from rest_api.services import events
+from rest_api.services import feeds
 from rest_api.services.audit import AuditEntry
-from rest_api.services.events import Watcher
+from rest_api.services.datasets import Datasets
+from rest_api.services.feeds import Asked, Subscriber, Told
 
 PARAMETERS = ("type", "after", "limit", "wait")
 DEFAULT_LIMIT, MAX_LIMIT = 20, 100
@@ -31,6 +33,12 @@ POLL_SECONDS = 0.2
 TYPE = r"[a-z][a-z_.]{0,90}(\.\*)?"
 TYPES = rf"(\*|{TYPE}(,{TYPE}){{0,{MAX_TYPES - 1}}})"
 HEARTBEAT_SECONDS = 10
+STREAM = (
+    "Server-sent events. Each has its type as `event`, its `sequence` as `id`, and itself as `data`. "
+    '`event: policy` with `{"policy": "…"}` comes first, before what is told under other rights than before, and after '
+    f"{HEARTBEAT_SECONDS} seconds of silence, then with an `id`: everything up to it was told. "
+    '`event: end` with `{"code": "…"}` says why the stream ends, within a second of the end of the login.'
+)
 blueprint = Blueprint("events", __name__, url_prefix="/events", description="What changed, in order")
 
 
@@ -44,17 +52,23 @@ class EventSchema(WireSchema):
     subject = fields.String(metadata={"example": "articles/1"})
     time = Time(metadata={"description": "when it happened"})
     sequence = fields.String(metadata={"description": "place in the order of commits; `after` takes it"})
+    policy = fields.String(
+        metadata={"description": "fingerprint of the caller's rights that it was chosen by, as `/auth/me` has it"}
+    )
     datacontenttype = fields.String(metadata={"example": "application/json"})
-    data = fields.Dict(metadata={"description": "what it is about, as it was after the change"})
+    data = fields.Dict(
+        metadata={
+            "description": "what it is about, as it was after the change; of a dataset that the caller sees a part of, "
+            "`kind` and `rows` are null"
+        }
+    )
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a caller asks of the events."""
+    """What a caller asks of the events, and how long he waits where there is none yet."""
 
-    types: tuple[str, ...]
-    after: int | None
-    limit: int
+    asked: Asked
     wait_seconds: int
 
 
@@ -76,7 +90,7 @@ def _documentation() -> dict[str, Any]:
     ]
     envelope = {
         "type": "object",
-        "required": ["data", "next", "next_url"],
+        "required": ["data", "next", "next_url", "policy"],
         "properties": {
             "data": {"type": "array", "description": "the events, the oldest first", "items": EventSchema},
             "next": {
@@ -84,9 +98,14 @@ def _documentation() -> dict[str, Any]:
                 "description": "the `after` to go on with; events never end, so it is always there",
             },
             "next_url": {"type": "string", "description": "path and parameters of the next page"},
+            "policy": {
+                "type": "string",
+                "description": "fingerprint of the caller's rights that the page was chosen by, as `/auth/me` has it",
+            },
         },
     }
-    content = {"application/json": {"schema": envelope}, "text/event-stream": {"schema": {"type": "string"}}}
+    stream = {"schema": {"type": "string", "description": STREAM}}
+    content = {"application/json": {"schema": envelope}, "text/event-stream": stream}
     return {
         "parameters": [
             {"name": name, "in": "query", "schema": schema, "description": said} for name, schema, said in parameters
@@ -100,10 +119,10 @@ def _documentation() -> dict[str, Any]:
 @allow(Rule.READER, refuses=(410,))
 def list_events() -> Response:
     """Events in the order of their commits, those the caller may see at this moment."""
-    asked = read_request(given_pairs(request.query_string))
+    wanted = read_request(given_pairs(request.query_string))
     if request.accept_mimetypes.best_match(("application/json", "text/event-stream")) == "text/event-stream":
-        return _stream(asked)
-    return _page(asked)
+        return _stream(wanted.asked)
+    return _page(wanted)
 
 
 def read_request(pairs: list[tuple[str, str]]) -> Request:
@@ -117,12 +136,12 @@ def read_request(pairs: list[tuple[str, str]]) -> Request:
     types = given.get("type", "*")
     if not re.fullmatch(TYPES, types):
         raise wrong("type", f"type takes 1 to {MAX_TYPES} types by commas, such as article.created or article.*")
-    return Request(
+    asked = Asked(
         () if types == "*" else tuple(types.split(",")),
         _whole("after", given["after"], 0, 2**63 - 1) if "after" in given else None,
         _whole("limit", given.get("limit", str(DEFAULT_LIMIT)), 1, MAX_LIMIT),
-        _whole("wait", given.get("wait", "0"), 0, MAX_WAIT_SECONDS),
     )
+    return Request(asked, _whole("wait", given.get("wait", "0"), 0, MAX_WAIT_SECONDS))
 
 
 def _whole(name: str, text: str, minimum: int, maximum: int) -> int:
@@ -131,61 +150,70 @@ def _whole(name: str, text: str, minimum: int, maximum: int) -> int:
     return int(text)
 
 
-def _page(asked: Request) -> Response:
-    ends_at = time.monotonic() + asked.wait_seconds
-    book, caller = token_book(), current_principal()
-    found, at = _read(book, caller, asked)
-    if not found and asked.wait_seconds:
-        found, at = _wait(book, caller, asked, ends_at)
-    recorded(dataset="events", rows=len(found))
-    others = "".join(f"&{name}={value}" for name, value in _kept(asked))
-    body = {"data": found, "next": str(at), "next_url": f"/events?after={at}{others}"}
-    response = Response(encode(body), mimetype="application/json")
+@dataclass(frozen=True)
+class Source:
+    """What reads events for a caller by his rights of the moment, within a request or after it."""
+
+    book: TokenBook
+    datasets: Datasets
+
+    def read(self, caller: Principal, asked: Asked) -> Told:
+        """The next events. Raises Gone, Unavailable."""
+        subscriber = Subscriber(caller.id, caller.role, reader_of(caller))
+        with self.book.engine.connect().execution_options(**READ_ONLY) as connection, Session(connection) as session:
+            return feeds.read(session, self.datasets, subscriber, asked)
+
+    def read_again(self, caller: Principal, asked: Asked) -> Told:
+        """The next events, for who may call still. Raises Unauthenticated, Gone, Unavailable."""
+        return self.read(self.book.look_up_again(caller), asked)
+
+
+def _source() -> Source:
+    return Source(token_book(), current_app.extensions["lakeport"].datasets)
+
+
+def _page(wanted: Request) -> Response:
+    ends_at = time.monotonic() + wanted.wait_seconds
+    told = _source().read(current_principal(), wanted.asked)
+    if not told.events and wanted.wait_seconds:
+        told = _wait(_source(), current_principal(), wanted.asked, ends_at)
+    recorded(dataset="events", rows=len(told.events))
+    others = "".join(f"&{name}={value}" for name, value in _kept(wanted.asked))
+    following = {"next": str(told.at), "next_url": f"/events?after={told.at}{others}"}
+    response = Response(encode({"data": told.events, **following, "policy": told.policy}), mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _wait(book: TokenBook, caller: Principal, asked: Request, ends_at: float) -> tuple[list[dict[str, Any]], int]:
+def _wait(source: Source, caller: Principal, asked: Asked, ends_at: float) -> Told:
     give_back = current_app.extensions["lakeport"].door.wait_apart()
     try:
         while True:
             time.sleep(POLL_SECONDS)
-            found, at = _read(book, book.look_up_again(caller), asked)
-            if found or time.monotonic() >= ends_at:
-                return found, at
+            told = source.read_again(caller, asked)
+            if told.events or time.monotonic() >= ends_at:
+                return told
     finally:
         give_back()
 
 
-def _kept(asked: Request) -> Iterator[tuple[str, str]]:
+def _kept(asked: Asked) -> Iterator[tuple[str, str]]:
     if asked.types:
         yield "type", ",".join(asked.types)
     if asked.limit != DEFAULT_LIMIT:
         yield "limit", str(asked.limit)
 
 
-def _read(book: TokenBook, principal: Principal, asked: Request) -> tuple[list[dict[str, Any]], int]:
-    """The next events, and the number to go on after."""
-    watcher = Watcher(principal.id, principal.may(Rule.ADMIN))
-    with book.engine.connect().execution_options(**READ_ONLY) as connection:
-        # Read first: what is committed after it has a greater number and is found next time.
-        newest = events.last_sequence(connection)
-        found = events.read_events(connection, watcher, asked.types, asked.after, asked.limit)
-    if len(found) == asked.limit:
-        return found, int(found[-1]["sequence"])
-    return found, max(newest, asked.after or 0, *(int(each["sequence"]) for each in found[-1:]))
-
-
-def _stream(asked: Request) -> Response:
+def _stream(asked: Asked) -> Response:
     """Server-sent events; the event's id is its sequence, and `Last-Event-ID` goes on after it."""
     last = request.headers.get("Last-Event-ID")
     if last is not None:
         asked = replace(asked, after=_whole("Last-Event-ID", last, 0, 2**63 - 1))
     caller, door = current_principal(), current_app.extensions["lakeport"].door
-    first = _read(token_book(), caller, asked)
-    recorded(dataset="events", rows=len(first[0]))
-    stream = Stream(token_book(), door, caller, asked, door.entry(200))
-    response = Response(stream.told(*first), mimetype="text/event-stream")
+    first = _source().read(caller, asked)
+    recorded(dataset="events", rows=len(first.events))
+    stream = Stream(_source(), door, caller, asked, door.entry(200))
+    response = Response(stream.told(first), mimetype="text/event-stream")
     response.call_on_close(door.wait_apart())
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
@@ -196,18 +224,18 @@ def _stream(asked: Request) -> Response:
 class Stream:
     """Tells one caller events until he leaves or his token ends; it outlives the request that began it."""
 
-    book: TokenBook
+    source: Source
     door: Door
     caller: Principal
-    asked: Request
+    asked: Asked
     entry: AuditEntry
 
-    def told(self, found: list[dict[str, Any]], at: int) -> Iterator[bytes]:
+    def told(self, first: Told) -> Iterator[bytes]:
         """What is there, then what comes; the end is recorded with the number of events."""
         rows, begun_at = 0, time.perf_counter()
-        yield b": lakeport events\n\n"
+        yield b": lakeport events\n\n" + _policy(first)
         try:
-            for chunk, count in self._chunks(found, at):
+            for chunk, count in self._chunks(first):
                 rows += count
                 yield chunk
         except Refusal as refusal:
@@ -217,20 +245,27 @@ class Stream:
             ended = replace(self.entry, at=utc_now(), rows=rows, duration_ms=taken_ms)
             self.door.chain.record(self.door.engine, ended)
 
-    def _chunks(self, found: list[dict[str, Any]], at: int) -> Iterator[tuple[bytes, int]]:
-        said_at = time.monotonic()
+    def _chunks(self, told: Told) -> Iterator[tuple[bytes, int]]:
+        said_at, policy = time.monotonic(), told.policy
         while time.time() < self.caller.token_ends_at:
-            for each in found:
+            if told.policy != policy:
+                policy = told.policy
+                yield _policy(told), 0
+            for each in told.events:
                 yield _as_sse(each), 1
-            if found:
+            if told.events:
                 said_at = time.monotonic()
             elif time.monotonic() - said_at > HEARTBEAT_SECONDS:
                 said_at = time.monotonic()
-                yield b": still here\n\n", 0
+                yield f"id: {told.at}\n".encode() + _policy(told), 0
             else:
                 time.sleep(POLL_SECONDS)
-            found, at = _read(self.book, self.book.look_up_again(self.caller), replace(self.asked, after=at))
+            told = self.source.read_again(self.caller, replace(self.asked, after=told.at))
         raise Unauthenticated("The token has expired")
+
+
+def _policy(told: Told) -> bytes:
+    return b"event: policy\ndata: " + orjson.dumps({"policy": told.policy}) + b"\n\n"
 
 
 def _as_sse(event: dict[str, Any]) -> bytes:

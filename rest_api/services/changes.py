@@ -224,7 +224,14 @@ def _tell(session: Session, intent: Intent, committed: Committed) -> None:
     }
     subject = f"datasets/{intent.dataset}"
     events.record(
-        session, type="dataset.changed", subject=subject, data=data, audience="admin", owner_id=intent.user_id
+        session,
+        type="dataset.changed",
+        subject=subject,
+        data=data,
+        audience="admin",
+        owner_id=intent.user_id,
+        dataset=intent.dataset,
+        identity=committed.identity,
     )
 
 

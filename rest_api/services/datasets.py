@@ -99,6 +99,13 @@ class Datasets:
         found = (self._readable(name, grants) for name in names)
         return (each for each in found if each is not None)
 
+    def is_there(self, name: str, identity: str) -> bool:
+        """Whether the dataset of a name is this very one; one that cannot be read is not there."""
+        try:
+            return self.catalog.identity(name) == identity
+        except (Conflict, NotFound):
+            return False
+
     def absent(self, name: str, grants: Sequence[Grant]) -> NotFound:
         """The same refusal for what is not there and for what is hidden, naming the nearest visible name."""
         near = self._nearest(name, grants)

@@ -1,39 +1,30 @@
-"""Events: left in the transaction of their change, numbered in the order of commits, seen by who may see them.
+"""Events: left in the transaction of their change, numbered in the order of commits.
 
-CloudEvents 1.0 names the members. `sequence` is the order: a transaction takes its numbers under a lock that it holds
-until it has committed, so that who has read up to a number has not missed a smaller one that comes later.
+`sequence` is the order: a transaction takes its numbers under a lock that it holds until it has committed, so that who
+has read up to a number has not missed a smaller one that comes later.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, Connection, event, func, insert, or_, select, text
+from sqlalchemy import Connection, event, func, insert, select, text
 from sqlalchemy.orm import Session, SessionTransaction, sessionmaker
 
 from rest_api.database import utc_now
-from rest_api.errors import Gone
 from rest_api.models.event import Event, EventHorizon
 
-SOURCE = "/lakeport"
 _PENDING = "pending_events"
 _NUMBERING_LOCK = 7_310_001
 
 
 @dataclass(frozen=True)
 class Watcher:
-    """Who reads: an administrator sees every event, others what is everybody's and what is their own."""
+    """Who looks on: an administrator sees everything, others what is their own."""
 
     user_id: int
     is_admin: bool
-
-    def may_see(self) -> list[ColumnElement[bool]]:
-        """What restricts the events he sees."""
-        if self.is_admin:
-            return []
-        return [or_(Event.owner_id == self.user_id, (Event.owner_id.is_(None)) & (Event.audience.is_(None)))]
 
 
 def install(sessions: sessionmaker[Any] | Session) -> None:
@@ -50,8 +41,13 @@ def record(
     data: dict[str, Any],
     audience: str | None = None,
     owner_id: int | None = None,
+    dataset: str | None = None,
+    identity: str | None = None,
 ) -> None:
-    """Leave an event: for everybody who may call, for a role (`audience`), or for one user (`owner_id`)."""
+    """Leave an event: for everybody who may call, for a role (`audience`), or for one user (`owner_id`).
+
+    One about a `dataset` of that `identity` is also for who may read it when the event is told.
+    """
     session.info.setdefault(_PENDING, []).append(
         {
             "id": uuid4().hex,
@@ -61,49 +57,16 @@ def record(
             "data": data,
             "audience": audience,
             "owner_id": owner_id,
+            "dataset": dataset,
+            "identity": identity,
         }
     )
-
-
-def read_events(
-    connection: Connection, watcher: Watcher, types: Sequence[str], after: int | None, limit: int
-) -> list[dict[str, Any]]:
-    """The next events after a number, ascending; a type that ends in `.*` stands for all that begin so.
-
-    Raises Gone where events after that number were deleted.
-    """
-    purged = connection.scalar(select(EventHorizon.purged_through)) or 0
-    if after is not None and after < purged:
-        raise Gone("Events after that one were deleted; begin again without after", code="events_gone")
-    wanted = [or_(*(_is_of_type(each) for each in types))] if types else []
-    rows = connection.execute(
-        select(Event.__table__)
-        .where(Event.sequence > (after or 0), *wanted, *watcher.may_see())
-        .order_by(Event.sequence)
-        .limit(limit)
-    )
-    return [as_cloud_event(row) for row in rows]
 
 
 def last_sequence(connection: Connection) -> int:
     """The number of the newest event that was ever there."""
     newest = connection.scalar(select(func.max(Event.sequence)))
     return newest or connection.scalar(select(EventHorizon.purged_through)) or 0
-
-
-def as_cloud_event(row: Any) -> dict[str, Any]:
-    """The event on the wire: the members of CloudEvents 1.0, `sequence` as its extension of that name has it."""
-    return {
-        "specversion": "1.0",
-        "id": row.id,
-        "source": SOURCE,
-        "type": row.type,
-        "subject": row.subject,
-        "time": row.time,
-        "sequence": str(row.sequence),
-        "datacontenttype": "application/json",
-        "data": row.data,
-    }
 
 
 def purge(session: Session, before: datetime) -> int:
@@ -114,12 +77,6 @@ def purge(session: Session, before: datetime) -> int:
     if deleted:
         session.merge(EventHorizon(id=1, purged_through=first_kept - 1))
     return deleted
-
-
-def _is_of_type(wanted: str) -> ColumnElement[bool]:
-    if wanted.endswith(".*"):
-        return Event.type.startswith(wanted[:-1], autoescape=True)
-    return Event.type == wanted
 
 
 def _write(session: Session) -> None:

@@ -1,6 +1,7 @@
 """Jobs as those see them who ask for them: queued, looked up, cancelled; each change of state leaves its event."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import ColumnElement, select
@@ -74,16 +75,35 @@ def now(session: Session) -> float:
     return float(session.execute(select(database_now(dialect))).scalar_one())
 
 
+@dataclass(frozen=True)
+class Advance:
+    """How far a running job has come, for who is told of it meanwhile."""
+
+    job_id: int
+    type: str
+    owner_id: int | None
+    progress: Mapping[str, Any]
+
+
+def tell_advance(session: Session, advance: Advance) -> None:
+    """Leave the event of a running job's progress."""
+    data = {"id": advance.job_id, "type": advance.type, "state": RUNNING, "progress": dict(advance.progress)}
+    _record(session, "progressed", data, advance.owner_id)
+
+
 def tell(session: Session, job: Job) -> None:
     """Leave the event of a state: for the job's owner, or for administrators where it is the system's."""
     happened = "started" if job.state == RUNNING else job.state
     data = {"id": job.id, "type": job.type, "state": job.state, "result": job.result, "problem": job.problem}
-    audience = "admin" if job.owner_id is None else None
+    _record(session, happened, data, job.owner_id)
+
+
+def _record(session: Session, happened: str, data: dict[str, Any], owner_id: int | None) -> None:
     events.record(
         session,
         type=f"job.{happened}",
-        subject=f"jobs/{job.id}",
+        subject=f"jobs/{data['id']}",
         data=data,
-        audience=audience,
-        owner_id=job.owner_id,
+        audience="admin" if owner_id is None else None,
+        owner_id=owner_id,
     )

@@ -18,6 +18,7 @@ from rest_api.database import READ_ONLY, database_now, utc_now
 from rest_api.models.job import CANCELLED, FAILED, QUEUED, RUNNING, Job
 from rest_api.models.user import ROLES, User
 from rest_api.services import events, jobs
+from rest_api.services.jobs import Advance
 
 MAX_LOSSES = 25
 """How many workers may vanish over one job before it is given up: it may be what ends them."""
@@ -73,16 +74,18 @@ class Leases:
                 return None
             return self._take(session, job)
 
-    def beat(self, claim: Claim, progress: dict[str, Any] | None = None) -> None:
-        """Prolong the lease and tell how far it is. Raises Fenced, Cancelled."""
+    def beat(self, claim: Claim, progress: dict[str, Any] | None = None, news: Advance | None = None) -> None:
+        """Prolong the lease, keep how far the job is, and leave the event of `news`. Raises Fenced, Cancelled."""
         values: dict[str, Any] = {"lease_until": self._now + self.lease_seconds}
         if progress is not None:
             values["progress"] = progress
         prolonged = update(Job).where(*self._held(claim)).values(values).returning(Job.cancel_at)
         with self._sessions.begin() as session:
             held = session.execute(prolonged, execution_options={"synchronize_session": False}).first()
-        if held is None:
-            raise Fenced
+            if held is None:
+                raise Fenced
+            if news is not None:
+                jobs.tell_advance(session, news)
         if held.cancel_at is not None:
             raise Cancelled
 

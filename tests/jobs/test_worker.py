@@ -21,13 +21,13 @@ from rest_api.errors import Unavailable
 from rest_api.models import metadata
 from rest_api.observability import WorkerMetrics
 from rest_api.services import jobs, schedules
-from rest_api.services.leases import Cancelled, Fenced, Leases
+from rest_api.services.leases import Cancelled, Claim, Fenced, Leases
 from rest_api.services.schedules import Schedule
 from rest_api.settings import Settings
 from rest_api.tasks import all_tasks
 from rest_api.tasks.audit_retention import AuditRetention
 from rest_api.tasks.task import Outcome, Run, Task
-from rest_api.worker import AWAY, Worker
+from rest_api.worker import AWAY, PROGRESS_SECONDS, News, Worker
 from tests.conftest import Caller, log_in
 
 NOTES = "create table notes (job_id integer)"
@@ -122,6 +122,47 @@ def test_a_running_job_tells_its_progress_and_is_cancelled_within_two_seconds(en
     assert time.monotonic() - asked_at < 2
     thread.join()
     assert notes(engine) == 0
+
+
+def test_progress_is_told_to_the_owner_when_it_is_new(app: Flask, engine: Engine, admin: Caller) -> None:
+    path, hold, told = ask(admin), Event(), "/events?type=job.progressed"
+    with engine.begin() as connection:
+        connection.execute(text("update jobs set owner_id = (select id from users where username = 'rita')"))
+    thread = Thread(target=worker(engine, Note(role="reader", hold=hold), lease_seconds=1).work_once)
+    thread.start()
+    wait_for(lambda: len(admin.get(told).json["data"]) > 0)
+    beaten_at = lease_of(engine)
+    wait_for(lambda: lease_of(engine) > beaten_at + PROGRESS_SECONDS)
+    hold.set()
+    thread.join()
+    [event] = log_in(app, "rita").get(told).json["data"]
+    job = admin.get(path).json["id"]
+    progress = {"done": 1, "total": 2, "unit": "notes"}
+    assert event["data"] == {"id": job, "type": "purge", "state": "running", "progress": progress}
+    assert event["subject"] == f"jobs/{job}"
+    assert log_in(app, "ed").get(told).json["data"] == []
+
+
+def lease_of(engine: Engine) -> float:
+    with engine.connect() as connection:
+        return float(connection.execute(text("select lease_until from jobs")).scalar_one())
+
+
+def test_progress_is_told_once_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("rest_api.worker.time.monotonic", lambda: clock[0])
+    news, told = News(Claim(1, 1, "purge", {}, 7, 0)), []
+    for tick in range(40):
+        clock[0] = tick / 4
+        advance = news.of({"done": min(tick, 20), "total": None, "unit": "notes"})
+        news.keep(advance)
+        told += [(clock[0], advance.progress["done"])] if advance else []
+    assert told == [(0, 0), (1, 4), (2, 8), (3, 12), (4, 16), (5, 20)]
+
+
+def test_news_that_could_not_be_told_is_news_still() -> None:
+    news, progress = News(Claim(1, 1, "purge", {}, 7, 0)), {"done": 1, "total": 2, "unit": "notes"}
+    assert news.of(progress) == news.of(progress) is not None
 
 
 def leave_note(session: Session) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 from flask import Flask
 from sqlalchemy import event
+from sqlalchemy.orm import Session
 
 from rest_api.backends.delta import DeltaTables
 from rest_api.backends.engine.duckdb import DuckDbEngine
 from rest_api.backends.footers import Footers
 from rest_api.backends.storage.local import LocalStorage
 from rest_api.openapi import operations
+from rest_api.services import events
 from tests.api.lake import give, lake_folder, with_lake, write_parquet
 from tests.conftest import Caller
 from tests.leaks.attacks import DATA, REQUIRED
@@ -138,6 +140,34 @@ def test_what_is_hidden_costs_the_calls_of_what_is_not_there(
             differing.append((hidden, made))
     assert differing == []
     assert seen > 300  # the spy saw who asks and his grants, at each request
+
+
+@pytest.mark.parametrize("given", list(GRANTS))
+def test_a_change_of_what_is_hidden_costs_the_calls_of_no_change(
+    app: Flask, admin: Caller, reader: Caller, watched: Watch, given: str
+) -> None:
+    for target, more in GRANTS[given]:
+        give(admin, "rita", target, **more)
+    catalog = app.extensions["lakeport"].lake.catalog
+    made = []
+    for dataset, identity in ((None, None), (HIDDEN, catalog.identity(HIDDEN)), (ABSENT, "table:none")):
+        after = reader.get("/events").json["next"]
+        leave_change(app, dataset, identity)
+        with watched() as calls:
+            answer = reader.get(f"/events?after={after}")
+        made.append((answer.json["data"], list(calls)))
+    assert made[0] == made[1] == made[2]
+    assert made[0][0] == []
+    assert {call[0] for call in made[0][1]} == {"database"}
+
+
+def leave_change(app: Flask, dataset: str | None, identity: str | None) -> None:
+    """Leave the event of a change of a dataset; without one, of something else that is for administrators."""
+    with Session(app.extensions["lakeport"].door.engine) as session:
+        events.install(session)
+        about: dict[str, Any] = {"dataset": dataset, "identity": identity}
+        events.record(session, type="dataset.changed", subject="datasets", data=about, audience="admin", **about)
+        session.commit()
 
 
 def test_the_spy_sees_a_look_at_storage_and_at_a_table(app: Flask, admin: Caller, watched: Watch) -> None:
