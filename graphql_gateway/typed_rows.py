@@ -90,7 +90,7 @@ class RowTypes:
             **(self._versions() if dataset.kind == "table" else {}),
         }
         resolve = list_typed_rows(dataset.name, columns[0].name)
-        field = GraphQLField(GraphQLNonNull(connection), arguments, resolve, description=_about(dataset))
+        field = GraphQLField(connection, arguments, resolve, description=_about(dataset))
         return TypedRows(dataset.name, field, (connection, edge, row, where, order))
 
     def _field(self, column: Column) -> GraphQLField:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.live import Live, LiveCore, call
 from tests.servers import free_port
+
+if TYPE_CHECKING:
+    from tests.gateway.lake import LiveLake
 
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
@@ -71,6 +74,15 @@ def reader(live_core: LiveCore, live_gateway: Live) -> GraphQL:
 def nobody(live_gateway: Live) -> GraphQL:
     """A client without a token."""
     return GraphQL(live_gateway.url)
+
+
+@pytest.fixture(scope="session")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Iterator["LiveLake"]:
+    """A core with a lake, and a gateway before it; who changes something writes a table of his own."""
+    from tests.gateway.lake import live_lake  # it imports this module
+
+    with live_lake(tmp_path_factory.mktemp("lake")) as found:
+        yield found
 
 
 @dataclass

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,17 @@ class LiveLake:
 
     def admin(self) -> GraphQL:
         """The administrator, who sees everything."""
-        return self.client(self.core.log_in("admin", self.core.admin_password))
+        return self.client(self._admin_token)
+
+    @cached_property
+    def _admin_token(self) -> str:
+        return self.core.log_in("admin", self.core.admin_password)
 
     def user(self, name: str, *grants: dict[str, Any], role: str = "reader") -> GraphQL:
         """A new user with grants, each without its principal."""
-        admin = self.core.log_in("admin", self.core.admin_password)
         password = f"correct horse {name}"
-        status, answer = self.core.call("POST", "/users", {"username": name, "password": password, "role": role}, admin)
+        user = {"username": name, "password": password, "role": role}
+        status, answer = self.core.call("POST", "/users", user, self._admin_token)
         assert status == 201, answer
         for grant in grants:
             self.grant(name, **grant)
@@ -45,16 +50,18 @@ class LiveLake:
 
     def grant(self, principal: str, **grant: Any) -> int:
         """A grant by the administrator; gives its id."""
-        admin = self.core.log_in("admin", self.core.admin_password)
         given = {"principal": principal, "privileges": ["read"], **grant}
-        status, answer = self.core.call("POST", "/grants", given, admin)
+        status, answer = self.core.call("POST", "/grants", given, self._admin_token)
         assert status == 201, answer
         return int(answer["id"])
 
+    def write(self, name: str, rows: pa.Table, **how: Any) -> None:
+        """A table of the lake, or more of it."""
+        write_deltalake(self.core.data_dir / "lake" / name.replace(".", "/"), rows, **how)
+
     def revoke(self, grant_id: int) -> None:
         """Take a grant back."""
-        admin = self.core.log_in("admin", self.core.admin_password)
-        status, answer = self.core.call("DELETE", f"/grants/{grant_id}", None, admin)
+        status, answer = self.core.call("DELETE", f"/grants/{grant_id}", None, self._admin_token)
         assert status == 204, answer
 
 
@@ -82,5 +89,8 @@ def live_lake(folder: Path) -> Iterator[LiveLake]:
         write_deltalake(lake / "payments", payments(start, 10 if start < 20 else 5), mode="append")
     write_deltalake(lake / "hidden", pa.table({"secret": ["x"]}))
     write_deltalake(lake / "sales" / "eu", pa.table({"id": [1, 2], "total sum": [1.5, 2.5]}))
-    with live.core(folder / "core") as core, live.gateway(core.url, folder / "gateway") as gateway:
+    with (
+        live.core(folder / "core", ACCESS_TOKEN_SECONDS="3600") as core,
+        live.gateway(core.url, folder / "gateway") as gateway,
+    ):
         yield LiveLake(core, gateway)
