@@ -1,4 +1,4 @@
-"""`python -m benchmarks [governance|graphql|batch|lake …]`: measures, prints Markdown; all of them without a name."""
+"""`python -m benchmarks [governance|graphql|batch|lake|gateway …]`: measures, prints Markdown; all without a name."""
 
 import argparse
 import platform
@@ -10,6 +10,8 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks import batch, governance, graphql
+from benchmarks.gateway import comparison as gateway
+from benchmarks.gateway import memory
 from benchmarks.lake import comparison
 from benchmarks.report import Report
 
@@ -18,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "graphql": graphql.run,
     "batch": batch.run,
     "lake": comparison.run,
+    "gateway": gateway.run,
 }
 
 
@@ -27,12 +30,17 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--folder", type=Path, help="where the databases lie: on the disk to measure")
     parser.add_argument("--rows", type=int, default=comparison.ROWS, help="rows of the lake; fewer for a quick look")
+    parser.add_argument("--full", action="store_true", help=f"{memory.FULL:,} requests for the memory")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in BENCHMARKS]
     if unknown:
         parser.error(f"there is no benchmark {unknown[0]!r}; there are {', '.join(BENCHMARKS)}")
     print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, Python {platform.python_version()}")
-    benchmarks = BENCHMARKS | {"lake": partial(comparison.run, row_count=given.rows)}
+    memory_requests = memory.FULL if given.full else memory.SAMPLED
+    benchmarks = BENCHMARKS | {
+        "lake": partial(comparison.run, row_count=given.rows),
+        "gateway": partial(gateway.run, memory_requests=memory_requests),
+    }
     is_met = True
     for name in given.names or BENCHMARKS:
         with tempfile.TemporaryDirectory(prefix="lakeport-", dir=given.folder) as folder:

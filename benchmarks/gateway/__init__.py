@@ -1,0 +1,1 @@
+"""The gateway against other GraphQL gateways over the same REST core."""
