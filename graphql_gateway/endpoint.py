@@ -117,6 +117,8 @@ class GraphQLEndpoint:
 
 
 def _check_method(method: str, operation: OperationDefinitionNode | None) -> None:
+    if operation is not None and operation.operation is OperationType.SUBSCRIPTION:
+        raise Malformed("A subscription goes by WebSocket, or is answered as text/event-stream where Accept says so")
     if method == "GET" and operation is not None and operation.operation is not OperationType.QUERY:
         raise Malformed(
             "GET takes queries only; send mutations by POST",

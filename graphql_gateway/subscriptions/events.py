@@ -1,6 +1,6 @@
 """Events of the core as they are told, and which of them make a feed."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -34,6 +34,12 @@ class Event:
             raise UpstreamUnavailable(UNREADABLE)
         return cls(int(str(sequence)), str(given["type"]), str(given["policy"]), data)
 
+    def common(self, other: "Event | None") -> "Event | None":
+        """What this and another's view of the same event agree upon; None where the other has none."""
+        if other is None:
+            return None
+        return replace(self, data={name: value for name, value in self.data.items() if other.data.get(name) == value})
+
     @classmethod
     def parse(cls, content: bytes) -> "Event":
         """The event in a frame. Raises UpstreamUnavailable."""
@@ -42,14 +48,19 @@ class Event:
 
 @dataclass(frozen=True)
 class Kind:
-    """Events that are followed together; those that belong to one principal are followed for each by himself."""
+    """Events that are followed together.
+
+    Those that belong to one principal are followed for each by himself; of others the core may tell more to him who
+    caused one than to all who have his rights.
+    """
 
     types: str
     is_personal: bool = False
+    tells_causer_more: bool = False
 
 
 ARTICLES = Kind("article.*")
-DATASETS = Kind("dataset.changed")
+DATASETS = Kind("dataset.changed", tells_causer_more=True)
 JOBS = Kind("job.*", is_personal=True)
 
 

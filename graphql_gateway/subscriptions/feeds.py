@@ -47,6 +47,15 @@ class Upstream:
             raise UpstreamUnavailable(UNREADABLE)
         return int(number)
 
+    async def event_at(self, sequence: int, key: FeedKey, caller: Caller) -> Event | None:
+        """The event of a number, as a caller may see it; None where he may not. Raises Failure."""
+        query = (("type", key.kind.types), ("after", str(sequence - 1)), ("limit", "1"))
+        body = (await self.client.send(Call("GET", ROUTE, ROUTE, query), caller, time.monotonic() + CALL_SECONDS)).body
+        if not isinstance(body, dict) or body.get("policy") != key.policy:
+            raise UpstreamUnavailable(UNREADABLE)
+        events = [Event.read(each) for each in body["data"]]
+        return next((each for each in events if each.sequence == sequence), None)
+
 
 class Feed:
     """The events of a key, told to its members in order and once each; `position` is the last one's number."""
@@ -121,12 +130,12 @@ class Feed:
         with self._upstream.metrics.streams.track_inprogress():
             async with aclosing(frames):
                 async for frame in frames:
-                    if not self._tell(frame):
+                    if not await self._tell(frame, bearer):
                         return
                     await self._keep_pace()
 
-    def _tell(self, frame: Frame) -> bool:
-        """Whether to go on after this frame."""
+    async def _tell(self, frame: Frame, bearer: Token) -> bool:
+        """Whether to go on after this frame. Raises Failure."""
         if frame is OPENED:
             self._cut_off_at = None
             return True
@@ -138,10 +147,35 @@ class Feed:
         if event.policy != self.key.policy:
             return False
         if event.sequence > (self.position or 0):
+            told = await self._witnessed(event, bearer)
             self.position = event.sequence
-            for member in list(self._members):
-                member.offer(event)
+            self._offer(told)
         return True
+
+    def _offer(self, event: Event | None) -> None:
+        for member in list(self._members):
+            if event is not None:
+                member.offer(event)
+
+    async def _witnessed(self, event: Event, bearer: Token) -> Event | None:
+        """An event as all who have these rights may see it; None where only its causer may. Raises Failure.
+
+        Nobody has caused an event but one: what two principals are told alike, everybody of their rights is told.
+        """
+        witness = self._witness(bearer) if self.key.kind.tells_causer_more else None
+        if witness is None:
+            return event
+        try:
+            return event.common(await self._upstream.event_at(event.sequence, self.key, witness.caller))
+        except Failure:
+            await witness.check()
+            raise
+
+    def _witness(self, bearer: Token) -> Token | None:
+        """The token of another principal, where there is one."""
+        principals = {token.standing.principal_id: token for token in self._tokens() if token.standing is not None}
+        own = bearer.standing.principal_id if bearer.standing is not None else None
+        return next((token for principal, token in principals.items() if principal != own), None)
 
     def _goes_on(self, frame: Frame) -> bool:
         """Whether the stream still speaks of our rights; then everything up to the frame's id was told."""

@@ -17,6 +17,9 @@ TYPES = ("connection_init", "ping", "pong", "subscribe", "complete")
 class TransportWs(Conversation):
     """A conversation in `graphql-transport-ws`."""
 
+    unanswered: int = 0
+    pinged_at: float = 0.0
+
     async def take(self, message: Message) -> None:
         """Do as a message says."""
         kind, payload = message["type"], message.get("payload")
@@ -39,8 +42,11 @@ class TransportWs(Conversation):
 
     async def keep_alive(self) -> None:
         """Ping; who has answered none of several is gone."""
-        if time.monotonic() - self.wire.heard_at > UNANSWERED_PINGS * self.limits.alive_seconds:
+        if self.wire.heard_at >= self.pinged_at:
+            self.unanswered = 0
+        if self.unanswered == UNANSWERED_PINGS:
             return self.wire.close(SILENT, "Pings are not answered")
+        self.unanswered, self.pinged_at = self.unanswered + 1, time.monotonic()
         return await self.wire.send({"type": "ping"})
 
     def late(self) -> None:
