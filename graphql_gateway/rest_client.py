@@ -235,7 +235,7 @@ def _sending(call: Call, caller: Caller, step: Step, trail: Trail, deadline: flo
     message = Message(
         call.method, call.target, {**caller.headers, **said, "traceparent": step.span.traceparent}, content
     )
-    is_repeatable = call.method == "GET" or change_key is not None
+    is_repeatable = call.method == "GET" or (call.method == "POST" and change_key is not None)
     return _Sending(call, message, _share_key(call, caller), Retries(is_repeatable, deadline))
 
 

@@ -15,7 +15,7 @@ from requests.structures import CaseInsensitiveDict
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError, ReadTimeoutError
-from urllib3.response import BaseHTTPResponse
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from graphql_gateway.errors import Problem
 
@@ -131,7 +131,7 @@ class Connection:
         with self._lock:
             self._socket = None
 
-    def _content(self, raw: BaseHTTPResponse) -> bytes:
+    def _content(self, raw: HTTPResponse) -> bytes:
         if raw.headers.get("Content-Encoding", "identity") != "identity":
             raw.close()
             raise Unreadable("the reply is compressed")
@@ -139,6 +139,8 @@ class Connection:
         if len(content) > self._answer_bytes:
             raw.close()
             raise Unreadable("the reply is too large")
+        if raw.length_remaining:
+            raise Broken(was_sent=True)
         return content
 
 
