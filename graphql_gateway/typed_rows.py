@@ -33,6 +33,8 @@ SCALARS = {
     "boolean": "Boolean",
     "json": "JSON",
 }
+ENDS = ("Row", "Edge", "Connection", "Where", "Order")
+"""Of the names of a dataset's types."""
 COMBINED = ("and", "or", "not")
 MAX_KEPT = 1_024
 MAX_NAMED = 20
@@ -75,7 +77,7 @@ class RowTypes:
 
     def _make(self, dataset: Dataset) -> TypedRows:
         columns = [column for column in dataset.columns if _is_field(column)]
-        stem = _stem(dataset.name)
+        stem = self._stem(dataset.name)
         row = GraphQLObjectType(
             f"{stem}Row", {each.name: self._field(each) for each in columns}, description=_about(dataset)
         )
@@ -92,6 +94,12 @@ class RowTypes:
         resolve = list_typed_rows(dataset.name, columns[0].name)
         field = GraphQLField(connection, arguments, resolve, description=_about(dataset))
         return TypedRows(dataset.name, field, (connection, edge, row, where, order))
+
+    def _stem(self, name: str) -> str:
+        """What the names of a dataset's types begin with: `bank_accounts` gives `BankAccounts`."""
+        joined = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
+        stem = joined if joined[:1].isalpha() else f"_{joined}"
+        return stem if self._fixed.keys().isdisjoint(stem + end for end in ENDS) else f"{stem}Dataset"
 
     def _field(self, column: Column) -> GraphQLField:
         return GraphQLField(self._type(SCALARS[column.type]), description=MASKED if column.is_masked else None)
@@ -175,12 +183,6 @@ def _is_field(column: Column) -> bool:
 
 def _list(type_: GraphQLObjectType) -> GraphQLNonNull[Any]:
     return GraphQLNonNull(GraphQLList(GraphQLNonNull(type_)))
-
-
-def _stem(name: str) -> str:
-    """What the names of a dataset's types begin with: `bank_accounts` gives `BankAccounts`."""
-    joined = "".join(part[:1].upper() + part[1:] for part in name.split("_"))
-    return joined if joined[:1].isalpha() else f"_{joined}"
 
 
 def _about(dataset: Dataset) -> str:
