@@ -19,7 +19,7 @@ CACHE = Path.home() / ".cache" / "lakeport-tests"
 ROOT = Path(__file__).parents[2]
 # Nothing of ours is to change how theirs run; a slow machine is no failure, so that their limits of a second are off.
 OPTIONS = ("-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:timeout", "-p", "graphql_core_plugin")
-QUIET = ("-q", "-W", "ignore::pytest.PytestUnknownMarkWarning")
+QUIET = ("-q", "--assert=plain", "-W", "ignore::pytest.PytestUnknownMarkWarning")
 SUMMARY = re.compile(r"executed (\d+) operations, planned (\d+) fields\n(\d+) passed in ")
 
 
