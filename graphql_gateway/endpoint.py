@@ -22,7 +22,7 @@ from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import Caller, Core, RestClient
 from graphql_gateway.serving import Serving
 from graphql_gateway.tracing import Tracer
-from graphql_gateway.trail import Trail, server_timing
+from graphql_gateway.trail import Trail
 from graphql_gateway.upstream.idempotency import ChangeKeys, read_key
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class GraphQLEndpoint:
             outcome = outcome.with_upstream(trail)
         seconds = time.monotonic() - started
         self._record(outcome, trail, seconds)
-        return _response(outcome, media_type or JSON, server_timing({"total": seconds, "upstream": trail.seconds}))
+        return _response(outcome, media_type or JSON, trail.server_timing(seconds))
 
     def _record(self, outcome: Outcome, trail: Trail, seconds: float) -> None:
         operation, label = self.metrics.names.label(outcome.operation), outcome.label
@@ -102,12 +102,15 @@ class GraphQLEndpoint:
 
     async def _run(self, method: str, parameters: Parameters, core: Core) -> Outcome:
         request_id = core.caller.request_id
-        ready = await self.serving.ready(parameters.query, core)
+        with core.trail.stage("prepare"):
+            ready = await self.serving.ready(parameters.query, core)
         operation = ready.operation(parameters.operation_name)
         _check_method(method, operation)
         if operation is None:
             return _refused(_reasons(ready.prepared, parameters), request_id)
-        return _executed(await self.serving.run(ready, parameters, core), operation_name(operation), request_id)
+        with core.trail.stage("execute"):
+            result = await self.serving.run(ready, parameters, core)
+        return _executed(result, operation_name(operation), request_id)
 
     def _caller(self, request: Request) -> Caller:
         peer = request.client.host if request.client else ""

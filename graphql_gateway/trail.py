@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +41,7 @@ class Trail:
     retries: int = 0
     seconds: float = 0.0
     """The time during which at least one call was open; calls at the same moment count once."""
+    stages: dict[str, float] = field(default_factory=dict)
     routes: Counter[str] = field(default_factory=Counter)
     _open: int = 0
     _since: float = 0.0
@@ -85,7 +86,14 @@ class Trail:
             "routes": dict(sorted(self.routes.items())),
         }
 
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time a stage of the request."""
+        started = time.monotonic()
+        yield
+        self.stages[name] = time.monotonic() - started
 
-def server_timing(seconds: Mapping[str, float]) -> str:
-    """The `Server-Timing` header (W3C) of what took how long."""
-    return ", ".join(f"{name};dur={taken * 1e3:.1f}" for name, taken in seconds.items())
+    def server_timing(self, total_seconds: float) -> str:
+        """The `Server-Timing` header (W3C), in milliseconds; waiting for the core is in `upstream` and in its stage."""
+        seconds = {"total": total_seconds, **self.stages, "upstream": self.seconds}
+        return ", ".join(f"{name};dur={taken * 1e3:.1f}" for name, taken in seconds.items())

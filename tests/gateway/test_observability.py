@@ -1,5 +1,7 @@
 """The gateway's metrics, and what its log keeps to itself."""
 
+import json
+import re
 import secrets
 import shutil
 import subprocess
@@ -19,15 +21,48 @@ def test_operations_are_counted_and_timed_by_name(nobody: GraphQL) -> None:
     assert nobody.samples("graphql_request_duration_seconds_count")[f'operation="{name}"'] == 3
 
 
+def test_the_calls_of_a_request_are_counted_by_operation(editor: GraphQL) -> None:
+    name = f"Calling{secrets.token_hex(3)}"
+    editor.run(f"query {name} {{ a: getArticles {{ success }} b: getArticles(limit: 2) {{ success }} }}")
+    calls = editor.samples("graphql_upstream_calls_per_request_bucket")
+    assert calls[f'le="1.0",operation="{name}"'] == 0
+    assert calls[f'le="2.0",operation="{name}"'] == 1
+
+
+def test_a_client_who_debugs_is_told_of_the_calls_and_of_nothing_behind(editor: GraphQL, live_core: LiveCore) -> None:
+    query = "{ a: getArticle(id: 4711) { success } b: getArticles(limit: 2) { success } }"
+    _, text, _ = editor.post({"query": query}, **{"X-Debug": "1"})
+    told = json.loads(text)["extensions"]["upstream"]
+    assert (told["calls"], told["shared"], told["retries"]) == (2, 0, 0)
+    assert told["routes"] == {"GET /articles": 1, "GET /articles/{id}": 1}
+    assert 0 < told["milliseconds"] < 10_000
+    assert not [inner for inner in ("4711", "127.0.0.1", live_core.url) if inner in str(told)]
+    for headers in ({}, {"X-Debug": "true"}):
+        _, text, _ = editor.post({"query": query}, **headers)
+        assert "upstream" not in json.loads(text).get("extensions", {})
+
+
+def test_an_answer_says_what_took_its_time(editor: GraphQL) -> None:
+    _, _, headers = editor.post({"query": "{ getArticles { success } }"})
+    taken = {name: float(ms) for name, ms in re.findall(r"(\w+);dur=([0-9.]+)", headers["server-timing"])}
+    assert list(taken) == ["total", "prepare", "execute", "upstream"]
+    assert taken["total"] >= taken["execute"] >= taken["upstream"] > 0
+    _, _, headers = editor.post({"query": "{"})
+    assert headers["server-timing"].startswith("total;dur=")
+
+
 def test_names_that_clients_make_up_share_one_label(tmp_path: Path) -> None:
     with gateway("http://127.0.0.1:1", tmp_path) as live:
         client = GraphQL(live.url)
         for number in range(110):
             client.run(f"query Q{number} {{ __typename }}")
+        client.run(f"query {'L' * 101} {{ __typename }}")
         client.run("{ nothing }")
         counted = client.samples("graphql_requests_total")
         assert len(counted) <= 102
-        assert counted['operation="other",outcome="ok"'] >= 10
+        assert counted['operation="other",outcome="ok"'] >= 11
+        for metric in ("graphql_request_duration_seconds_count", "graphql_upstream_calls_per_request_count"):
+            assert len(client.samples(metric)) <= 102
         assert counted['operation="other",outcome="refused"'] == 1
 
 
