@@ -129,9 +129,9 @@ class EntityResolver:
         return invalid(f"The representation of {name} lacks {missing}")
 
 
-def make_subgraph(sdl: str, parts: Iterable[SchemaBindable]) -> GraphQLSchema:
-    """The executable schema of a subgraph, whose SDL has its own `@link`."""
-    schema = make_executable_schema([sdl, MACHINERY.read_text()], *parts, Subgraph())
+def make_subgraph(sdl: str, parts: Iterable[SchemaBindable], linked: str = "") -> GraphQLSchema:
+    """The executable schema of a subgraph. Its SDL has a `@link`; `linked` defines what that brings in besides."""
+    schema = make_executable_schema([sdl, linked, MACHINERY.read_text()], *parts, Subgraph())
     schema.extensions = {**schema.extensions, "sdl": lambda: sdl}
     return schema
 
