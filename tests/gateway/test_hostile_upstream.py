@@ -57,7 +57,7 @@ def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Upstream,
         "GATEWAY_BREAKER_FAILURES": "1000",
         "GATEWAY_ANSWER_BYTES": "1000000",
     }
-    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), **settings) as live:
+    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), workers=1, **settings) as live:
         yield told, GraphQL(live.url, {"Authorization": "Bearer t"}), live
 
 

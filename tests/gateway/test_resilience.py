@@ -21,7 +21,7 @@ OVERLOADED = {"code": "overloaded", "detail": "Busy", "status": 503}
 def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Upstream, GraphQL]]:
     """An upstream that does as told, and a client of a gateway before it, which trusts what it says of addresses."""
     settings = {"GATEWAY_DEADLINE_SECONDS": "1.6", "TRUSTED_PROXIES": "127.0.0.1", "GATEWAY_BREAKER_FAILURES": "1000"}
-    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), **settings) as live:
+    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), workers=1, **settings) as live:
         yield told, GraphQL(live.url, {"Authorization": "Bearer t"})
 
 
@@ -29,7 +29,7 @@ def acting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Upstream,
 def before_a_breaker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Upstream, GraphQL]]:
     """The same, before a gateway whose breaker opens after three failures, for 0.4 seconds."""
     settings = {"GATEWAY_DEADLINE_SECONDS": "1", "GATEWAY_BREAKER_FAILURES": "3", "GATEWAY_BREAKER_SECONDS": "0.4"}
-    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), **settings) as live:
+    with upstream() as told, gateway(told.url, tmp_path_factory.mktemp("gateway"), workers=1, **settings) as live:
         yield told, GraphQL(live.url, {"Authorization": "Bearer t"})
 
 
