@@ -1,13 +1,15 @@
 """What there is in the lake for a caller, as the core's catalog tells him with his own token."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from graphql_gateway.errors import Refusal
 from graphql_gateway.rest_client import Call, Core
 
 ROUTE = "/data/datasets"
-PAGE = 100
+PAGE, TWO_PAGES = 100, 2
+NOT_MODIFIED = 304
 MEMBERS = "name,kind,columns,description,key,time_column,privileges"
 
 
@@ -51,11 +53,35 @@ class Page:
 Pages = tuple[Page, ...]
 
 
+def datasets_of(pages: Pages) -> Catalog:
+    """The datasets of all pages."""
+    return tuple(dataset for page in pages for dataset in page.datasets)
+
+
+def sharing(pages: Pages, catalog: Catalog) -> Pages:
+    """Pages made of the very datasets of an equal catalog, so that many callers need no more room than one."""
+    shared, place = [], 0
+    for page in pages:
+        shared.append(replace(page, datasets=catalog[place : place + len(page.datasets)]))
+        place += len(page.datasets)
+    return tuple(shared)
+
+
 async def read_pages(core: Core, known: Pages = ()) -> Pages:
     """The pages of the caller's catalog; those of `known` that have not changed are these very objects.
 
     Raises as RestClient.send does.
     """
+    try:
+        return await _read(core, known)
+    except Refusal:
+        # A cursor holds no longer than the rights it was given under.
+        if len(known) < TWO_PAGES:
+            raise
+        return await _read(core, ())
+
+
+async def _read(core: Core, known: Pages) -> Pages:
     pages: list[Page] = []
     cursor = None
     while not pages or cursor is not None:
@@ -74,6 +100,3 @@ async def _page(core: Core, cursor: str | None, before: Page | None) -> Page:
     if before is not None and answer.status == NOT_MODIFIED:
         return before
     return Page(answer.tag, tuple(map(Dataset.read, answer.body["data"])), answer.body["next"])
-
-
-NOT_MODIFIED = 304

@@ -3,28 +3,28 @@
 import hashlib
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import GraphQLSchema
 
-from graphql_gateway.catalog import Catalog, Pages, read_pages
+from graphql_gateway.catalog import Catalog, Pages, datasets_of, read_pages, sharing
 from graphql_gateway.documents import Documents
 from graphql_gateway.rest_client import Core
-from graphql_gateway.typed_rows import RowTypes, TypedRows, extended
+from graphql_gateway.typed_rows import RowTypes, extended
 from graphql_gateway.types import FOR_ANYBODY, NOUNS, definitions, make_schema
 
-MAX_SCHEMAS, MAX_CALLERS = 64, 10_000
+MAX_SCHEMAS, MAX_CALLERS = 256, 10_000
 # The core refuses what a caller may no longer read; this is how long his schema may be behind where nothing tells.
 KEPT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class CallerSchema:
-    """A schema, and the documents prepared for it."""
+    """A schema, the catalog that it was made of, and the documents prepared for it."""
 
     schema: GraphQLSchema
+    catalog: Catalog
     documents: Documents
 
 
@@ -42,8 +42,8 @@ class Schemas:
 
     def __init__(self, prepare: Callable[[GraphQLSchema], Documents]) -> None:
         self._prepare = prepare
-        self.for_anybody = self._with(make_schema(FOR_ANYBODY), [], definitions(FOR_ANYBODY))
-        self.fixed = self._with(make_schema(NOUNS), [], definitions(NOUNS))
+        self.for_anybody = self._with(make_schema(FOR_ANYBODY), (), definitions(FOR_ANYBODY))
+        self.fixed = self._with(make_schema(NOUNS), (), definitions(NOUNS))
         self._row_types = RowTypes(self.fixed.schema)
         self._schemas: OrderedDict[Catalog, CallerSchema] = OrderedDict()
         self._callers: OrderedDict[bytes, Known] = OrderedDict()
@@ -61,29 +61,30 @@ class Schemas:
         digest = _digest(core.caller.authorization or "")
         known = self._callers.get(digest)
         pages = await read_pages(core, known.pages if known else ())
-        found = known.found if known is not None and pages == known.pages else self._of(pages)
-        self._callers[digest] = Known(pages, found, time.monotonic())
-        _keep(self._callers, digest, MAX_CALLERS)
+        found = self._of(datasets_of(pages))
+        self._callers[digest] = Known(sharing(pages, found.catalog), found, time.monotonic())
+        self._callers.move_to_end(digest)
+        if len(self._callers) > MAX_CALLERS:
+            self._callers.popitem(last=False)
         return found
 
-    def _of(self, pages: Pages) -> CallerSchema:
-        catalog = tuple(dataset for page in pages for dataset in page.datasets)
+    def _of(self, catalog: Catalog) -> CallerSchema:
         if catalog not in self._schemas:
-            typed = self._row_types.of(catalog)
-            self._schemas[catalog] = self._with(self.fixed.schema, typed, definitions(NOUNS))
-        _keep(self._schemas, catalog, MAX_SCHEMAS)
+            self._schemas[catalog] = self._with(self.fixed.schema, catalog, definitions(NOUNS))
+        self._schemas.move_to_end(catalog)
+        if len(self._schemas) > MAX_SCHEMAS:
+            self._forget(self._schemas.popitem(last=False)[1])
         return self._schemas[catalog]
 
-    def _with(self, fixed: GraphQLSchema, typed: Sequence[TypedRows], sdl: str) -> CallerSchema:
-        schema = extended(fixed, typed, sdl)
-        return CallerSchema(schema, self._prepare(schema))
+    def _forget(self, found: CallerSchema) -> None:
+        """Let go of a schema wherever it is held; its callers' catalogs are read anew."""
+        for digest in [digest for digest, known in self._callers.items() if known.found is found]:
+            del self._callers[digest]
+
+    def _with(self, fixed: GraphQLSchema, catalog: Catalog, sdl: str) -> CallerSchema:
+        schema = extended(fixed, self._row_types.of(catalog) if catalog else (), sdl)
+        return CallerSchema(schema, catalog, self._prepare(schema))
 
 
 def _digest(authorization: str) -> bytes:
     return hashlib.sha256(authorization.encode("utf-8", "surrogateescape")).digest()
-
-
-def _keep(kept: OrderedDict[Any, Any], newest: Any, most: int) -> None:
-    kept.move_to_end(newest)
-    while len(kept) > most:
-        kept.popitem(last=False)
