@@ -14,7 +14,6 @@ from graphql_gateway.exact_json import dumps
 from graphql_gateway.graphql_http import Parameters, given
 from graphql_gateway.subscriptions.connections import Connections
 from graphql_gateway.subscriptions.operations import EVERY_KIND, READS, Body, Operations, Refused
-from graphql_gateway.subscriptions.wire import SEND_SECONDS
 
 MEDIA_TYPE = "text/event-stream"
 COMPLETE = b"event: complete\ndata:\n\n"
@@ -52,7 +51,7 @@ class EventStreams:
 
 
 class EventStream(Response):
-    """Results as they come, until there are no more or the client has left."""
+    """Results as they come, until there are no more or the client has left; or until he takes no more of them."""
 
     def __init__(self, results: AsyncGenerator[Body], connections: Connections, alive_seconds: float) -> None:
         super().__init__(media_type=MEDIA_TYPE)
@@ -77,7 +76,7 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._chunks()) as chunks:
             async for chunk in chunks:
-                await asyncio.wait_for(_send(send, chunk), SEND_SECONDS)
+                await asyncio.wait_for(_send(send, chunk), self._alive_seconds)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncGenerator[bytes]:

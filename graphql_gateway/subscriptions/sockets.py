@@ -48,7 +48,7 @@ class Sockets:
         await websocket.accept(offered[0] if offered else None)
         if not offered:
             return await websocket.close(NO_PROTOCOL, "Subprotocol not acceptable")
-        wire = Wire(websocket, self.message_bytes)
+        wire = Wire(websocket, self.message_bytes, self.limits.alive_seconds)
         return await PROTOCOLS[offered[0]](wire, self.operations, self.limits, self.connections.caller(websocket)).run()
 
     def _is_of_ours(self, websocket: WebSocket) -> bool:

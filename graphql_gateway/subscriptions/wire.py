@@ -11,7 +11,6 @@ from graphql_gateway.errors import Malformed
 from graphql_gateway.exact_json import dumps
 from graphql_gateway.strict_json import loads
 
-SEND_SECONDS = 10.0
 CLOSE_SECONDS = 2.0
 MAX_REASON_BYTES = 123
 TOO_BIG = 1009
@@ -32,10 +31,11 @@ class Left(Exception):
 
 @dataclass
 class Wire:
-    """The socket; the first reason to close it counts."""
+    """The socket; the first reason to close it counts. A message that is not taken within `send_seconds` is one."""
 
     websocket: WebSocket
     message_bytes: int
+    send_seconds: float
     closing: "asyncio.Future[Close]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     heard_at: float = field(default_factory=time.monotonic)
 
@@ -62,7 +62,7 @@ class Wire:
         if self.closing.done():
             return
         try:
-            await asyncio.wait_for(self.websocket.send_text(dumps(message).decode()), SEND_SECONDS)
+            await asyncio.wait_for(self.websocket.send_text(dumps(message).decode()), self.send_seconds)
         except TimeoutError:
             self.close(GOING_AWAY, "Messages are taken too slowly")
         except (WebSocketDisconnect, RuntimeError):

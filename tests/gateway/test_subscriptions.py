@@ -216,7 +216,7 @@ def test_the_gateway_shows_that_it_is_there_and_leaves_who_does_not_answer(place
     with begun(place.gateway, place.reader) as socket:
         socket.subscribe(ARTICLES)
         with pytest.raises(ConnectionClosed) as closed:
-            deque(map(json.loads, iter(lambda: socket.connection.recv(PATIENCE_SECONDS), None)), maxlen=0)
+            deque(iter(lambda: socket.connection.recv(PATIENCE_SECONDS), None), maxlen=0)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == 1001
 
