@@ -65,7 +65,7 @@ def to_number(value: Any) -> int | float | Decimal:
 
 def read_number(node: ValueNode, _variables: dict[str, Any] | None = None) -> Decimal:
     """The number in a document, digit for digit. Raises GraphQLError."""
-    if not isinstance(node, IntValueNode | FloatValueNode) or len(node.value) > MAX_DIGITS:
+    if not isinstance(node, IntValueNode | FloatValueNode) or not _is_number(node.value):
         raise GraphQLError(f"Decimal takes a number, not {print_ast(node)[:40]}")
     return Decimal(node.value)
 
@@ -84,6 +84,10 @@ def read_json(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
 
 
 def _json_number(node: IntValueNode | FloatValueNode) -> int | float | Decimal:
-    if len(node.value) > MAX_DIGITS:
-        raise GraphQLError(f"A number has at most {MAX_DIGITS} digits, unlike {node.value[:40]}")
+    if not _is_number(node.value):
+        raise GraphQLError(f"A number has at most {MAX_DIGITS} digits and fits a double, unlike {node.value[:40]}")
     return whole(node.value) if isinstance(node, IntValueNode) else number(node.value)
+
+
+def _is_number(text: str) -> bool:
+    return len(text) <= MAX_DIGITS and math.isfinite(float(text))
