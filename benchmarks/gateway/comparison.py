@@ -7,7 +7,7 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.gateway import data, findings, memory, peers, upstream_calls, upstreams
+from benchmarks.gateway import data, findings, memory, peers, subscribers, upstream_calls, upstreams
 from benchmarks.gateway.findings import DISTINCT, IDENTICAL, Measured
 from benchmarks.gateway.gateways import OURS, Gateway, Row
 from benchmarks.gateway.load import Target, interleaved
@@ -29,12 +29,13 @@ def run(folder: Path, memory_requests: int = memory.SAMPLED) -> Report:
         core = Upstream(upstreams.CORE, readers.core.url, readers.core.process.pid)
         measured = [*_over(core, starts, readers.tokens, folder), *_over(recorder, starts, readers.tokens, folder)]
         joins = upstream_calls.measure(recorder, readers.tokens[0], folder)
+        fed = subscribers.measure(recorder, readers.core, readers.tokens, folder)
         growth = memory.measure(recorder, readers.tokens, folder, memory_requests)
     return Report(
         f"Gateway: {data.ARTICLES} articles, each joined to one of {data.AUTHORS} authors",
         findings.COLUMNS,
         [findings.row(each) for each in measured],
-        [*findings.findings(measured), *joins, growth],
+        [*findings.findings(measured), *joins, fed, growth],
     )
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from benchmarks.lake.memory import children
 
 CONNECTIONS = 8
-SLICES = 5
+SLICES = 4
 SLICE_SECONDS = 2.0
 WARM_UP_CALLS = 400
 HEAD_END = b"\r\n\r\n"

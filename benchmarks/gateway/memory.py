@@ -12,7 +12,7 @@ from benchmarks.lake.memory import Memory
 from benchmarks.report import Finding
 from tests import live
 
-FULL, SAMPLED = 1_000_000, 60_000
+FULL, SAMPLED = 1_000_000, 40_000
 WARM_UP = 20_000
 SAMPLES = 10
 TARGET_MIB = 5 * 1_000_000 / (1 << 20)

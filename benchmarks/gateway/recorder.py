@@ -1,6 +1,7 @@
 """A stand-in for the core that costs next to nothing: asks it once for each answer, then repeats that byte for byte.
 
-Run as `python -m benchmarks.gateway.recorder CORE_URL PORT`. It also counts the calls by method and path.
+Run as `python -m benchmarks.gateway.recorder CORE_URL PORT`. It also counts the calls by method and path. Streams of
+events are passed on as they come, each time anew.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ import uvloop
 
 COUNTS = "/-/counts"
 HEAD_END = b"\r\n\r\n"
+EVENT_STREAM = b"text/event-stream"
+PART_BYTES = 65_536
 # What an answer may depend on besides method, target and body.
 VARYING = (b"authorization", b"if-none-match", b"accept")
 Key = tuple[bytes, ...]
@@ -35,19 +38,26 @@ class Recorder:
         method, target, _ = head.split(b"\r\n", 1)[0].split(b" ")
         if target == COUNTS.encode():
             return _answer(orjson.dumps(self.counts))
-        self.counts[f"{method.decode()} {target.split(b'?')[0].decode()}"] += 1
+        kind = b"STREAM" if _is_stream(head) else method
+        self.counts[f"{kind.decode()} {target.split(b'?')[0].decode()}"] += 1
         return self.answers.get(_key(head, body))
 
-    async def ask(self, head: bytes, body: bytes) -> bytes:
-        """The core's answer to a request, remembered."""
+    async def ask(self, head: bytes, body: bytes, client: asyncio.Transport) -> None:
+        """Pass the core's answer to a client as it comes, and remember it where it was no stream."""
         reader, writer = await asyncio.open_connection(self.host, self.port)
         lines = [line for line in head.split(b"\r\n") if not line.lower().startswith(b"connection:")]
         writer.write(b"\r\n".join([*lines, b"Connection: close"]) + HEAD_END + body)
-        content = await reader.read(-1)
-        writer.close()
-        answer = content.replace(b"connection: close\r\n", b"", 1)
-        self.answers[_key(head, body)] = answer
-        return answer
+        try:
+            if _is_stream(head):
+                while part := await reader.read(PART_BYTES):
+                    client.write(part)
+                client.close()
+            else:
+                content = await reader.read(-1)
+                answer = self.answers[_key(head, body)] = content.replace(b"connection: close\r\n", b"", 1)
+                client.write(answer)
+        finally:
+            writer.close()
 
 
 class Connection(asyncio.Protocol):
@@ -56,7 +66,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, recorder: Recorder) -> None:
         self._recorder = recorder
         self._received = b""
-        self._asking: asyncio.Task[None] | None = None
+        self._asking: asyncio.Future[None] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the way back."""
@@ -71,12 +81,18 @@ class Connection(asyncio.Protocol):
         self._received = b""
         answer = self._recorder.known(head, rest)
         if answer is None:
-            self._asking = asyncio.ensure_future(self._ask(head, rest))
+            self._asking = asyncio.ensure_future(self._recorder.ask(head, rest, self._transport))
         else:
             self._transport.write(answer)
 
-    async def _ask(self, head: bytes, body: bytes) -> None:
-        self._transport.write(await self._recorder.ask(head, body))
+    def connection_lost(self, _exc: Exception | None) -> None:
+        """Stop asking for whom nobody waits."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+
+def _is_stream(head: bytes) -> bool:
+    return EVENT_STREAM in _header(head, b"accept")
 
 
 def _key(head: bytes, body: bytes) -> Key:

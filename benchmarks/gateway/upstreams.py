@@ -1,6 +1,7 @@
 """What the gateways call: the core, or what repeats its answers and counts the calls."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,11 +30,16 @@ class Recorder(Upstream):
     """One that repeats the core's answers."""
 
     @property
-    def calls(self) -> int:
-        """How many calls it was asked so far."""
+    def counts(self) -> Counter[str]:
+        """How many calls it was asked so far, by method and path."""
         status, text, _ = live.call("GET", self.url + COUNTS)
         assert status == 200, text
-        return sum(orjson.loads(text).values())
+        return Counter(orjson.loads(text))
+
+    @property
+    def calls(self) -> int:
+        """How many there were of all kinds."""
+        return self.counts.total()
 
 
 @contextmanager
