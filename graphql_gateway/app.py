@@ -26,6 +26,7 @@ from graphql_gateway.rest_client import RestClient
 from graphql_gateway.schemas import Schemas
 from graphql_gateway.serving import Serving
 from graphql_gateway.settings import Settings, SettingsError
+from graphql_gateway.sharing import Sharing
 from graphql_gateway.subscriptions.event_stream import wants_event_stream
 from graphql_gateway.subscriptions.transports import Resources, Transports
 from graphql_gateway.tracing import Tracer, open_tracer
@@ -108,7 +109,8 @@ def _endpoint(
         settings.graphql_fields,
         settings.graphql_cost,
     )
-    serving = Serving(Schemas(lambda schema: Documents(schema, limits)))
+    schemas, sharing = Schemas(lambda schema: Documents(schema, limits)), Sharing(metrics.requests_shared.inc)
+    serving = Serving(schemas, sharing)
     return GraphQLEndpoint(serving, limits, client, proxies, metrics, tracer, settings.gateway_deadline_seconds)
 
 

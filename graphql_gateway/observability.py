@@ -73,6 +73,7 @@ class GatewayMetrics:
     upstream_shared: Counter
     breaker_state: Gauge
     clients_gone: Counter
+    requests_shared: Counter
     names: OperationNames = field(default_factory=OperationNames)
 
     @classmethod
@@ -105,6 +106,7 @@ class GatewayMetrics:
                 multiprocess_mode="mostrecent",
             ),
             Counter("graphql_clients_gone", "Requests whose client left before the answer", registry=registry),
+            Counter("graphql_requests_shared", "Requests that another's answer served", registry=registry),
         )
 
     def observe(self, operation: str, outcome: str, seconds: float, calls: int = 0) -> None:

@@ -2,9 +2,11 @@
 
 import re
 from dataclasses import dataclass
+from functools import partial
 from inspect import isawaitable
 
-from graphql import ExecutionResult, GraphQLSyntaxError, OperationDefinitionNode, execute
+import orjson
+from graphql import ExecutionResult, GraphQLSyntaxError, OperationDefinitionNode, OperationType, execute
 
 from graphql_gateway.documents import Prepared
 from graphql_gateway.errors import TooLarge
@@ -12,6 +14,7 @@ from graphql_gateway.executor import ProjectingExecutor
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.rest_client import Core
 from graphql_gateway.schemas import CallerSchema, Schemas
+from graphql_gateway.sharing import Question, Sharing
 
 ABOUT_THE_SCHEMA = re.compile(r"__schema|__type(?!name)|_service")
 
@@ -37,6 +40,7 @@ class Serving:
     """Makes documents ready and runs them."""
 
     schemas: Schemas
+    sharing: Sharing
 
     async def ready(self, query: str, core: Core) -> Ready:
         """The document of a request, for the schema that is its caller's. Raises as Schemas.revalidated does."""
@@ -51,7 +55,27 @@ class Serving:
         return await self._revalidated(query, core)
 
     async def run(self, ready: Ready, parameters: Parameters, core: Core) -> ExecutionResult:
-        """What comes of a document that was not refused. Raises as Schemas.revalidated does.
+        """What comes of a document that was not refused; a query that is being answered already is not run again.
+
+        Raises as Schemas.revalidated does.
+        """
+        question = _question(ready, parameters, core)
+        if question is None:
+            return await self._run_alone(ready, parameters, core)
+        request_id = self.sharing.join(question)
+        if request_id is not None:
+            core.trail.share(request_id)
+        run = partial(self._run, ready, parameters, core)
+        return await self.sharing.answer(question, core.caller.request_id, run)
+
+    async def _run_alone(self, ready: Ready, parameters: Parameters, core: Core) -> ExecutionResult:
+        try:
+            return await self._run(ready, parameters, core)
+        finally:
+            self.sharing.forget(core.caller.authorization)
+
+    async def _run(self, ready: Ready, parameters: Parameters, core: Core) -> ExecutionResult:
+        """What comes of a document.
 
         What was answered without asking the core anything is not told before the core has looked at the token; and
         where the caller's schema has changed since, the answer is that of the changed one.
@@ -70,6 +94,16 @@ class Serving:
     async def _revalidated(self, query: str, core: Core) -> Ready:
         caller = await self.schemas.revalidated(core)
         return Ready(caller, caller.documents.prepare(query), is_revalidated=True)
+
+
+def _question(ready: Ready, parameters: Parameters, core: Core) -> Question | None:
+    """What a query of somebody asks; None for what is not to be shared."""
+    operation, caller = ready.operation(parameters.operation_name), core.caller
+    is_query = operation is not None and operation.operation is OperationType.QUERY
+    if not is_query or ready.is_revalidated or caller.authorization is None:
+        return None
+    variables = orjson.dumps(parameters.variables or {}, default=str, option=orjson.OPT_SORT_KEYS)
+    return Question(caller.authorization, caller.forwarded_for, parameters.query, parameters.operation_name, variables)
 
 
 def _prepared(caller: CallerSchema, query: str) -> Ready:

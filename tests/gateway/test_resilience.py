@@ -205,8 +205,9 @@ def wait_until(moment: float) -> None:
 
 
 def shared(client: GraphQL) -> float:
-    """How many calls were served by another's answer so far."""
-    return sum(client.samples("graphql_upstream_shared_total").values())
+    """How many calls and requests another's answer has served."""
+    calls = client.samples("graphql_upstream_shared_total").values()
+    return sum((*calls, *client.samples("graphql_requests_shared_total").values()))
 
 
 def together(told: Upstream, clients: list[GraphQL], *, calls: int, query: str = READ) -> list[dict[str, Any]]:
