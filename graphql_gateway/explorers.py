@@ -69,6 +69,7 @@ STYLE = "html, body, #root { height: 100%; margin: 0; overflow: hidden; }\n"
 START_PLAYGROUND = """const endpoint = new URL("/graphql", window.location.href).href;
 GraphQLPlayground.init(document.getElementById("root"), {
   endpoint,
+  subscriptionEndpoint: endpoint.replace(/^http/, "ws"),
   setTitle: false,
   shareEnabled: false,
   settings: {
@@ -80,7 +81,8 @@ GraphQLPlayground.init(document.getElementById("root"), {
 });
 """
 START_GRAPHIQL = """const root = ReactDOM.createRoot(document.getElementById("root"));
-const fetcher = GraphiQL.createFetcher({ url: new URL("/graphql", window.location.href).href });
+const url = new URL("/graphql", window.location.href).href;
+const fetcher = GraphiQL.createFetcher({ url, subscriptionUrl: url.replace(/^http/, "ws") });
 root.render(
   React.createElement(GraphiQL, {
     fetcher,

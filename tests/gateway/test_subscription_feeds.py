@@ -213,13 +213,11 @@ def test_a_revoked_subscriber_is_ended_with_an_error_within_seven_seconds(
     live_core: LiveCore, live_gateway: Live
 ) -> None:
     bearer, other = (live_core.add_user("reader") for _ in range(2))
-    with (
-        begun(live_gateway, bearer) as first,
-        begun(live_gateway, other) as socket,
-        streamed(live_gateway, other, ARTICLES) as stream,
-    ):
-        first.subscribe(ARTICLES)
-        wait_until(lambda: subscribers(live_gateway) == 2)
+    with ExitStack() as stack:
+        stack.enter_context(begun(live_gateway, bearer)).subscribe(ARTICLES)
+        wait_until(lambda: subscribers(live_gateway) == 1)
+        socket = stack.enter_context(begun(live_gateway, other))
+        stream = stack.enter_context(streamed(live_gateway, other, ARTICLES))
         key = socket.subscribe(ARTICLES)
         wait_until(lambda: subscribers(live_gateway) == 3)
         assert live_core.call("POST", "/auth/revoke", None, other)[0] == 204
