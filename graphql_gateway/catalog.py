@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from graphql_gateway.errors import Refusal
-from graphql_gateway.rest_client import Call, Core
+from graphql_gateway.errors import Refusal, UpstreamUnreadable
+from graphql_gateway.rest_client import UNREADABLE, Call, Core
 
 ROUTE = "/data/datasets"
 PAGE, TWO_PAGES = 100, 2
@@ -99,4 +99,7 @@ async def _page(core: Core, cursor: str | None, before: Page | None) -> Page:
     answer = await core.answer(Call("GET", ROUTE, ROUTE, query, tag=before.tag if before else None))
     if before is not None and answer.status == NOT_MODIFIED:
         return before
-    return Page(answer.tag, tuple(map(Dataset.read, answer.body["data"])), answer.body["next"])
+    try:
+        return Page(answer.tag, tuple(map(Dataset.read, answer.body["data"])), answer.body["next"])
+    except (LookupError, TypeError, AttributeError) as error:
+        raise UpstreamUnreadable(UNREADABLE) from error

@@ -13,7 +13,6 @@ from graphql import GraphQLResolveInfo
 
 from graphql_gateway.errors import (
     UNSURE,
-    CircuitOpen,
     Failure,
     Problem,
     Refusal,
@@ -29,7 +28,7 @@ from graphql_gateway.upstream.breaker import Breaker
 from graphql_gateway.upstream.connection import Broken, Connection, Late, Message, Reply, Unreadable
 from graphql_gateway.upstream.exchanges import Exchanges
 from graphql_gateway.upstream.lines import ShareKey
-from graphql_gateway.upstream.retries import RETRIED, Retries
+from graphql_gateway.upstream.retries import Retries
 
 NOT_MODIFIED = 304
 MAX_URL_CHARACTERS = 60_000
@@ -125,6 +124,7 @@ class RestClient:
             try:
                 reply = await self._reply(_sending(call, caller, step, trail, deadline), trail)
                 step.status = reply.status
+                trail.answered += 1
                 answer = _accepted(call, reply)
             except (UpstreamTimeout, UpstreamUnavailable) as failure:
                 step.failure = failure.code
@@ -151,11 +151,11 @@ class RestClient:
             try:
                 reply = await self._attempt(sending, trail)
             except Failure as failure:
-                pause = _pause_after(failure, sending, attempts)
+                pause = sending.retries.pause_after_failure(failure, attempts, time.monotonic())
                 if pause is None:
                     raise
             else:
-                pause = _pause(sending, reply, attempts)
+                pause = sending.retries.pause_after_reply(reply, attempts, time.monotonic())
                 if pause is None:
                     return reply
             trail.retries += 1
@@ -193,6 +193,11 @@ class Core:
     def calls(self) -> int:
         """The calls sent for this request so far, those whose answer was shared among them."""
         return self.trail.calls
+
+    @property
+    def answered(self) -> int:
+        """Those that the core has answered, with whatever: it has looked at the caller's token then."""
+        return self.trail.answered
 
     async def answer(self, call: Call) -> Answer:
         """The core's answer. Raises as RestClient.send does."""
@@ -256,25 +261,6 @@ def _share_key(call: Call, caller: Caller) -> ShareKey | None:
     if call.method != "GET" or not caller.authorization:
         return None
     return ShareKey(caller.authorization, caller.forwarded_for, call.target, call.tag)
-
-
-def _pause_after(failure: Failure, sending: _Sending, attempts: int) -> float | None:
-    is_lost = isinstance(failure, UpstreamTimeout | UpstreamUnavailable)
-    if not is_lost or isinstance(failure, CircuitOpen | UpstreamUnreadable):
-        return None
-    return sending.retries.pause_seconds(attempts, time.monotonic())
-
-
-def _pause(sending: _Sending, reply: Reply, attempts: int) -> float | None:
-    if reply.status in RETRIED or (attempts > 1 and _is_in_progress(reply)):
-        return sending.retries.pause_seconds(attempts, time.monotonic(), reply.retry_after_seconds)
-    return None
-
-
-def _is_in_progress(reply: Reply) -> bool:
-    """Whether the attempt before, whose end we did not see, still runs."""
-    found = reply.problem if reply.status == 409 else None
-    return found is not None and found.code == "IDEMPOTENCY_IN_PROGRESS"
 
 
 def _accepted(call: Call, reply: Reply) -> Answer:

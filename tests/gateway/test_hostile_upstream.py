@@ -80,6 +80,14 @@ def test_an_answer_tells_nothing_of_what_is_behind(
     assert "Traceback" not in live.log.read_text()
 
 
+@pytest.mark.parametrize("body", [{}, [], {"data": [1], "next": None}, {"data": None, "next": 7}, b"", b"<html>"])
+def test_a_catalog_that_is_none_tells_nothing_either(acting: tuple[Upstream, GraphQL, Live], body: Any) -> None:
+    told, client, live = acting
+    told.will(replying(200, body))
+    assert client.error("{ __schema { queryType { name } } }")["extensions"]["code"] == UNAVAILABLE
+    assert "Traceback" not in live.log.read_text()
+
+
 def test_the_gateway_is_whole_after_all_that(acting: tuple[Upstream, GraphQL, Live]) -> None:
     told, client, _ = acting
     told.will(replying(200, ARTICLE))

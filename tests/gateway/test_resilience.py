@@ -210,15 +210,21 @@ def shared(client: GraphQL) -> float:
     return sum((*calls, *client.samples("graphql_requests_shared_total").values()))
 
 
+def named(query: str, number: int) -> str:
+    """The query under a name of its own, so that other documents ask for the same."""
+    kind, brace, rest = query.partition("{")
+    return f"{kind or 'query'} Q{number} {brace}{rest}"
+
+
 def together(told: Upstream, clients: list[GraphQL], *, calls: int, query: str = READ) -> list[dict[str, Any]]:
     """What clients are answered who ask while the first one's call is held; so many calls come of it."""
     held = Held()
     told.will(held)
     before = shared(clients[0])
     with ThreadPoolExecutor(len(clients)) as threads:
-        answers = [threads.submit(clients[0].run, query)]
+        answers = [threads.submit(clients[0].run, named(query, 0))]
         held.wait()
-        answers += [threads.submit(client.run, query) for client in clients[1:]]
+        answers += [threads.submit(client.run, named(query, number)) for number, client in enumerate(clients[1:], 1)]
         for _ in range(calls - 1):
             held.wait()
         until(lambda: shared(clients[0]) == before + len(clients) - calls)
@@ -277,7 +283,7 @@ class TestSharing:
             early = threads.submit(client.run, READ)
             before.wait()
             assert client.result(WRITE)["success"]
-            late = threads.submit(client.run, READ)
+            late = threads.submit(client.run, named(READ, 2))
             after.wait()
             before.let_go()
             after.let_go()
@@ -292,7 +298,7 @@ class TestSharing:
         with ThreadPoolExecutor(2) as threads:
             answers = [threads.submit(client.run, READ)]
             held.wait()
-            answers.append(threads.submit(client.run, READ))
+            answers.append(threads.submit(client.run, named(READ, 2)))
             until(lambda: shared(client) == before + 1)
             held.let_go()
             assert [answer.result() for answer in answers] == [FOUND] * 2
@@ -336,7 +342,7 @@ class TestClientsWhoLeave:
         leaving = Leaving.ask(client, READ)
         held.wait()
         with ThreadPoolExecutor(1) as threads:
-            staying = threads.submit(client.run, READ)
+            staying = threads.submit(client.run, named(READ, 2))
             until(lambda: shared(client) == before + 1)
             leaving.leave()
             until(lambda: client.samples("graphql_clients_gone_total")[""] == gone + 1)
