@@ -124,7 +124,6 @@ class RestClient:
             try:
                 reply = await self._reply(_sending(call, caller, step, trail, deadline), trail)
                 step.status = reply.status
-                trail.answered += 1
                 answer = _accepted(call, reply)
             except (UpstreamTimeout, UpstreamUnavailable) as failure:
                 step.failure = failure.code
@@ -193,11 +192,6 @@ class Core:
     def calls(self) -> int:
         """The calls sent for this request so far, those whose answer was shared among them."""
         return self.trail.calls
-
-    @property
-    def answered(self) -> int:
-        """Those that the core has answered, with whatever: it has looked at the caller's token then."""
-        return self.trail.answered
 
     async def answer(self, call: Call) -> Answer:
         """The core's answer. Raises as RestClient.send does."""

@@ -37,7 +37,6 @@ class Trail:
     served_by: set[str] = field(default_factory=set)
     """The ids of other requests, under which the core has a call that served this one too."""
     calls: int = 0
-    answered: int = 0
     shared: int = 0
     retries: int = 0
     seconds: float = 0.0
