@@ -1,4 +1,4 @@
-"""`python -m benchmarks [governance|graphql|batch|lake|gateway …]`: measures, prints Markdown; all without a name."""
+"""`python -m benchmarks [NAME …]`: measures, prints Markdown; all without a name (`--help` lists them)."""
 
 import argparse
 import platform
@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
-from benchmarks import batch, governance, graphql
+from benchmarks import batch, execution, governance, graphql
 from benchmarks.gateway import comparison as gateway
 from benchmarks.gateway import memory
 from benchmarks.lake import comparison
@@ -18,6 +18,7 @@ from benchmarks.report import Report
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "governance": governance.run,
     "graphql": graphql.run,
+    "execution": execution.run,
     "batch": batch.run,
     "lake": comparison.run,
     "gateway": gateway.run,

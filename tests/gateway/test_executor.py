@@ -120,6 +120,12 @@ def test_a_middleware_sees_every_field() -> None:
     assert seen == ["articles", "id", "title", "views", "tags", "author", "id", "username"]
 
 
+def test_a_field_that_lacks_its_argument_is_an_error() -> None:
+    schema = build_schema(ARTICLES.replace("title:", "title(length: Int!):"))
+    result = _execute(schema, parse("{ articles { title } }"), [_article(0)])
+    assert [error.path for error in result.errors] == [["articles", 0, "title"]]
+
+
 def test_schemas_with_the_same_names_do_not_mix() -> None:
     other = ARTICLES.replace("views: Int", "views: String").replace("id: Int!", "id: ID!")
     schemas = [build_schema(ARTICLES), build_schema(other)]
