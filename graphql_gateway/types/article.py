@@ -12,7 +12,7 @@ from graphql_gateway.types.joins import shown, shown_one
 from graphql_gateway.types.selections import Selection
 
 ANSWERED = (400, 403, 404, 409, 412)
-ROUTE, ONE = "/articles", "/articles/{id}"
+ROUTE, ONE = "/articles", "/articles/{article_id}"
 COLUMNS = {
     "authorId": "author_id",
     "externalId": "external_id",

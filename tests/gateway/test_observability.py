@@ -34,7 +34,7 @@ def test_a_client_who_debugs_is_told_of_the_calls_and_of_nothing_behind(editor: 
     _, text, _ = editor.post({"query": query}, **{"X-Debug": "1"})
     told = json.loads(text)["extensions"]["upstream"]
     assert (told["calls"], told["shared"], told["retries"]) == (2, 0, 0)
-    assert told["routes"] == {"GET /articles": 1, "GET /articles/{id}": 1}
+    assert told["routes"] == {"GET /articles": 1, "GET /articles/{article_id}": 1}
     assert 0 < told["milliseconds"] < 10_000
     assert not [inner for inner in ("4711", "127.0.0.1", live_core.url) if inner in str(told)]
     for headers in ({}, {"X-Debug": "true"}):

@@ -73,7 +73,7 @@ class TestRetries:
     ) -> None:
         told, client = acting
         told.will(hanging_up)
-        route = 'method="GET",route="/articles/{id}"'
+        route = 'method="GET",route="/articles/{article_id}"'
         before = client.samples("graphql_upstream_retries_total").get(route, 0)
         assert code(client.run(READ)) == "UPSTREAM_UNAVAILABLE"
         assert len(told.received) == 3

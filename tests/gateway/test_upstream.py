@@ -56,7 +56,7 @@ def test_a_core_that_is_down_is_told_at_once_and_the_gateway_stays_live(tmp_path
         status, text = live.get("/health/ready")
         assert (status, str(port) in text) == (503, False)
         assert client.samples("graphql_upstream_errors_total") == {
-            'code="UPSTREAM_UNAVAILABLE",method="GET",route="/articles/{id}"': 1,
+            'code="UPSTREAM_UNAVAILABLE",method="GET",route="/articles/{article_id}"': 1,
             'code="UPSTREAM_UNAVAILABLE",method="POST",route="/articles"': 1,
             'code="UPSTREAM_UNAVAILABLE",method="GET",route="/health/ready"': 1,
         }
