@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import partial
 from inspect import isawaitable
 
-import orjson
 from graphql import ExecutionResult, GraphQLSyntaxError, OperationDefinitionNode, OperationType, execute
 
 from graphql_gateway.documents import Prepared
 from graphql_gateway.errors import TooLarge
+from graphql_gateway.exact_json import dumps
 from graphql_gateway.executor import ProjectingExecutor
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.rest_client import Core
@@ -102,7 +102,7 @@ def _question(ready: Ready, parameters: Parameters, core: Core) -> Question | No
     is_query = operation is not None and operation.operation is OperationType.QUERY
     if not is_query or ready.is_revalidated or caller.authorization is None:
         return None
-    variables = orjson.dumps(parameters.variables or {}, default=str, option=orjson.OPT_SORT_KEYS)
+    variables = dumps(parameters.variables or {})
     return Question(caller.authorization, caller.forwarded_for, parameters.query, parameters.operation_name, variables)
 
 
