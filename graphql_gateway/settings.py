@@ -134,7 +134,9 @@ class Settings:
     subscription_check_seconds: float = _setting(_seconds(0.1, 5), "5", "time between two checks of a token")
     subscription_init_seconds: float = _setting(_seconds(0.1, 300), "5", "time to begin on a new socket")
     subscription_idle_seconds: float = _setting(_seconds(0.1, 86_400), "120", "life of a socket without operations")
-    subscription_alive_seconds: float = _setting(_seconds(0.1, 300), "12", "time between two signs of life, and to take a message")
+    subscription_alive_seconds: float = _setting(
+        _seconds(0.1, 300), "12", "time between two signs of life, and to take a message"
+    )
     subscription_origins: frozenset[str] = _setting(
         _origins, "", "origins of other hosts whose pages may open sockets, by commas"
     )

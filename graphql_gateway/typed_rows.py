@@ -1,10 +1,10 @@
 """Datasets as typed fields: columns are fields, made of what a caller's catalog tells him."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any, cast
+from typing import Any
 
 from graphql import (
     GraphQLArgument,
@@ -22,6 +22,7 @@ from graphql import (
 )
 
 from graphql_gateway.catalog import Catalog, Column, Dataset
+from graphql_gateway.types.row_changes import following, tell_rows
 from graphql_gateway.types.rows import list_typed_rows
 
 NAME = re.compile(r"(?!__)[_A-Za-z][_0-9A-Za-z]*")
@@ -33,7 +34,7 @@ SCALARS = {
     "boolean": "Boolean",
     "json": "JSON",
 }
-ENDS = ("Row", "Edge", "Connection", "Where", "Order")
+ENDS = ("Row", "Edge", "Connection", "Where", "Order", "Change")
 """Of the names of a dataset's types."""
 COMBINED = ("and", "or", "not")
 MAX_KEPT = 1_024
@@ -43,10 +44,11 @@ MASKED = "Some of its values are masked for you."
 
 @dataclass(frozen=True)
 class TypedRows:
-    """The field of a dataset and the types it brings."""
+    """The field of a dataset, that of its changes where it has versions, and the types they bring."""
 
     name: str
     field: GraphQLField
+    changes: GraphQLField | None
     types: tuple[GraphQLNamedType, ...]
 
 
@@ -55,7 +57,8 @@ class RowTypes:
 
     def __init__(self, fixed: GraphQLSchema) -> None:
         self._fixed = fixed.type_map
-        self._fields = fixed.query_type.fields if fixed.query_type else {}
+        roots = (fixed.query_type, fixed.subscription_type)
+        self._taken = {name for root in roots if root is not None for name in root.fields}
         self._made = lru_cache(MAX_KEPT)(self._make)
 
     def of(self, catalog: Catalog) -> list[TypedRows]:
@@ -72,7 +75,7 @@ class RowTypes:
         return found
 
     def _may_be_field(self, dataset: Dataset) -> bool:
-        is_free = NAME.fullmatch(dataset.name) and dataset.name not in self._fields
+        is_free = NAME.fullmatch(dataset.name) and dataset.name not in self._taken
         return bool(is_free and any(map(_is_field, dataset.columns)))
 
     def _make(self, dataset: Dataset) -> TypedRows:
@@ -93,7 +96,21 @@ class RowTypes:
         }
         resolve = list_typed_rows(dataset.name, columns[0].name)
         field = GraphQLField(connection, arguments, resolve, description=_about(dataset))
-        return TypedRows(dataset.name, field, (connection, edge, row, where, order))
+        types = (connection, edge, row, where, order)
+        if dataset.kind != "table":
+            return TypedRows(dataset.name, field, None, types)
+        change = self._change(stem, row, dataset)
+        return TypedRows(dataset.name, field, self._changes(change, dataset), (*types, change))
+
+    def _changes(self, change: GraphQLObjectType, dataset: Dataset) -> GraphQLField:
+        about = f"New versions of {dataset.name}, with rows that they added."
+        follow = following(dataset.name)
+        return GraphQLField(GraphQLNonNull(change), resolve=tell_rows, subscribe=follow, description=about)
+
+    def _change(self, stem: str, row: GraphQLObjectType, dataset: Dataset) -> GraphQLObjectType:
+        nodes = GraphQLField(_list(row), description="The first 10 rows that it added.")
+        fields = {**self._type("DatasetChange").fields, "nodes": nodes}
+        return GraphQLObjectType(f"{stem}Change", fields, description=f"A new version of {dataset.name}.")
 
     def _stem(self, name: str) -> str:
         """What the names of a dataset's types begin with: `bank_accounts` gives `BankAccounts`."""
@@ -153,13 +170,12 @@ class RowTypes:
 
 def extended(fixed: GraphQLSchema, typed: Iterable[TypedRows], sdl: str) -> GraphQLSchema:
     """A schema with typed fields besides the fixed ones; among its extensions is what writes its SDL."""
-    typed, query = list(typed), cast(GraphQLObjectType, fixed.query_type)
-    fields = {**query.fields, **{each.name: each.field for each in typed}}
+    typed, roots = list(typed), (fixed.query_type, fixed.subscription_type)
     return GraphQLSchema(
-        GraphQLObjectType(query.name, fields, description=query.description),
+        _with_fields(fixed.query_type, {each.name: each.field for each in typed}),
         fixed.mutation_type,
-        fixed.subscription_type,
-        [each for each in fixed.type_map.values() if each is not query],
+        _with_fields(fixed.subscription_type, _changes(typed)),
+        [each for each in fixed.type_map.values() if each not in roots],
         fixed.directives,
         description=fixed.description,
         extensions={**fixed.extensions, "sdl": cache(lambda: sdl_of(typed, sdl))},
@@ -173,8 +189,21 @@ def sdl_of(typed: Iterable[TypedRows], sdl: str) -> str:
     if not typed:
         return sdl
     query = GraphQLObjectType("Query", {each.name: each.field for each in typed})
+    changes = _changes(typed)
+    roots = [query, *([GraphQLObjectType("Subscription", changes)] if changes else [])]
     types = [print_type(each) for made in typed for each in made.types]
-    return "\n\n".join([sdl, f"extend {print_type(query)}", *types])
+    return "\n\n".join([sdl, *(f"extend {print_type(root)}" for root in roots), *types])
+
+
+def _changes(typed: Iterable[TypedRows]) -> dict[str, GraphQLField]:
+    return {each.name: each.changes for each in typed if each.changes is not None}
+
+
+def _with_fields(root: GraphQLObjectType | None, fields: Mapping[str, GraphQLField]) -> GraphQLObjectType | None:
+    """A root type with typed fields after its own."""
+    if root is None:
+        return None
+    return GraphQLObjectType(root.name, {**root.fields, **fields}, description=root.description)
 
 
 def _is_field(column: Column) -> bool:

@@ -55,9 +55,18 @@ async def list_spend_by_user_and_type(_: object, info: Info, **arguments: Any) -
     return (await connection(info, source, arguments, _named))[1]
 
 
-async def _figure(info: Info, route: str, groups: str, arguments: Mapping[str, Any]) -> Row:
-    told = await info.context.read(Call("GET", route, route, _pairs(arguments), parse=loads))
+def figure_call(route: str, arguments: Mapping[str, Any]) -> Call:
+    """The call that reads a figure. Raises Refusal."""
+    return Call("GET", route, route, _pairs(arguments), parse=loads)
+
+
+def shown_figure(told: Row, groups: str) -> Row:
+    """A figure as the core tells it, its groups under the name of their field."""
     return {**told, groups: [_named(each) for each in told["data"]]}
+
+
+async def _figure(info: Info, route: str, groups: str, arguments: Mapping[str, Any]) -> Row:
+    return shown_figure(await info.context.read(figure_call(route, arguments)), groups)
 
 
 def _named(group: Row) -> Row:

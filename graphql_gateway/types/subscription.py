@@ -1,11 +1,11 @@
 """Subscriptions: where the events of each field come from, and what is told of them."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from typing import Any
 
-from ariadne import EnumType, ObjectType, SubscriptionType
+from ariadne import EnumType, SubscriptionType
 from ariadne.types import SchemaBindable
 
 from graphql_gateway.rest_client import Call, Info
@@ -14,6 +14,7 @@ from graphql_gateway.subscriptions.hub import Moved, Told
 from graphql_gateway.subscriptions.subscription import RightsChanged, Source, Subscription
 from graphql_gateway.types.article import ROUTE as ARTICLES_ROUTE
 from graphql_gateway.types.entities import Row, entity_of
+from graphql_gateway.types.figures import SPEND, TOP, figure_call, shown_figure
 from graphql_gateway.types.job import ONE as ONE_JOB
 from graphql_gateway.types.job import ROUTE as JOBS_ROUTE
 from graphql_gateway.types.joins import shown_one
@@ -36,23 +37,9 @@ def make_parts() -> list[SchemaBindable]:
     subscription.set_source("spendChanged", follow_spend)
     subscription.set_source("topProductsChanged", follow_top_products)
     subscription.set_field("jobProgressed", tell_job)
-    for name in ("spendChanged", "topProductsChanged"):
-        subscription.set_field(name, tell)
-    return [subscription, *_types()]
-
-
-def _types() -> list[SchemaBindable]:
-    spend, top, product = ObjectType("LiveSpend"), ObjectType("LiveTopProducts"), ObjectType("LiveProduct")
-    spend.set_alias("groups", "data")
-    top.set_alias("products", "data")
-    product.set_alias("productId", "product_id")
-    product.set_alias("productName", "product_name")
-    return [EnumType("ChangeKind", {each.upper(): each for each in CHANGES.values()}), spend, top, product]
-
-
-def tell(root: Row, _info: Info, **_arguments: Any) -> Row:
-    """What the source gave, as it is."""
-    return root
+    subscription.set_field("spendChanged", tell_spend)
+    subscription.set_field("topProductsChanged", tell_top_products)
+    return [subscription, EnumType("ChangeKind", {each.upper(): each for each in CHANGES.values()})]
 
 
 async def follow_articles(_: object, info: Source, id: int | None = None) -> AsyncGenerator[Told]:  # noqa: A002
@@ -121,24 +108,33 @@ async def tell_job(job: Row, info: Info, **_arguments: Any) -> Row:
     return await shown_one(info.context, dict(job), Selection.of(info))
 
 
-async def follow_spend(_: object, info: Source, window: str) -> AsyncGenerator[Told | Row]:
+async def follow_spend(_: object, info: Source, **arguments: Any) -> AsyncGenerator[Told | Row]:
     """What was spent, whenever transactions have changed."""
-    async with aclosing(_figure(info.context, "/analytics/spend", {"window": window})) as values:
-        async for value in values:
-            yield value
+    async with aclosing(_figure(info.context, figure_call(SPEND, arguments))) as figures:
+        async for figure in figures:
+            yield figure
 
 
-async def follow_top_products(_: object, info: Source, window: str, x: int) -> AsyncGenerator[Told | Row]:
+async def follow_top_products(_: object, info: Source, **arguments: Any) -> AsyncGenerator[Told | Row]:
     """The products bought most often, whenever transactions have changed."""
-    asked = {"window": window, "x": str(x)}
-    async with aclosing(_figure(info.context, "/analytics/top-products", asked)) as values:
-        async for value in values:
-            yield value
+    async with aclosing(_figure(info.context, figure_call(TOP, arguments))) as figures:
+        async for figure in figures:
+            yield figure
 
 
-async def _figure(subscription: Subscription, route: str, asked: Mapping[str, str]) -> AsyncGenerator[Told | Row]:
+def tell_spend(figure: Row, _info: Info, **_arguments: Any) -> Row:
+    """The figure."""
+    return shown_figure(figure, "groups")
+
+
+def tell_top_products(figure: Row, _info: Info, **_arguments: Any) -> Row:
+    """The figure."""
+    return shown_figure(figure, "products")
+
+
+async def _figure(subscription: Subscription, call: Call) -> AsyncGenerator[Told | Row]:
     """A figure at once, after each change of what it is made of, and when the subscriber's rights have changed."""
-    call, last = Call("GET", route, route, tuple(asked.items())), None
+    last = None
     async with aclosing(subscription.follow(DATASETS)) as events:
         async for told in events:
             if not isinstance(told, Event):

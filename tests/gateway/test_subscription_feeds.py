@@ -372,20 +372,50 @@ def test_figures_are_read_once_for_all_of_one_policy_and_once_a_second(place: Pl
         keys = [socket.subscribe(query) for socket in sockets]
         first = [socket.data(key)["groups"][0]["transactions"] for socket, key in zip(sockets, keys, strict=True)]
         assert first[0] == first[1]
-        before = figure_reads(place)
+        before = reads(place, "/analytics/spend")
         started = time.monotonic()
         for number in range(5):
             place.transact(400 + number)
         for socket, key in zip(sockets, keys, strict=True):
             while socket.data(key)["groups"][0]["transactions"] < first[0] + 5:
                 pass
-        assert figure_reads(place) - before <= time.monotonic() - started + 1
+        assert reads(place, "/analytics/spend") - before <= time.monotonic() - started + 1
 
 
-def figure_reads(place: Place) -> float:
-    """How often a figure was read from the core."""
+def test_new_rows_come_typed_as_each_may_see_them_read_once_for_each_policy(place: Place) -> None:
+    grant = {"dataset": "transactions", "columns": ["transaction_id", "country"], "filter": "country=FR"}
+    part = place.user("zed", grant)
+    query = "subscription { transactions { version nodes { transaction_id country } } }"
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(begun(place.gateway, token)) for token in (place.admin, place.admin, part)]
+        keys = [socket.subscribe(query) for socket in sockets]
+        wait_for_subscribers(place, 3)
+        before = reads(place, "/diff")
+        version = place.transact(501)
+        row = {"transaction_id": "t501", "country": "DE"}
+        told = [socket.data(key) for socket, key in zip(sockets, keys, strict=True)]
+        assert told == [{"version": version, "nodes": [row]}] * 2 + [{"version": version, "nodes": []}]
+        assert reads(place, "/diff") - before == 2
+        hidden = sockets[2].next(sockets[2].subscribe("subscription { transactions { nodes { amount } } }"))
+        assert "Cannot query field 'amount'" in hidden["payload"][0]["message"]
+
+
+def test_a_subscription_to_what_is_hidden_from_now_on_is_ended(place: Place) -> None:
+    token = place.user("abe")
+    grant = place.grant("abe", dataset="transactions")
+    with begun(place.gateway, token) as socket:
+        key = socket.subscribe("subscription { transactions { nodes { transaction_id } } }")
+        wait_for_subscribers(place, 1)
+        place.call("DELETE", f"/grants/{grant}")
+        ended = socket.next(key)
+        assert ended["type"] == "error"
+        assert "Cannot query field 'transactions'" in ended["payload"][0]["message"]
+
+
+def reads(place: Place, route: str) -> float:
+    """How often routes with this in them were read from the core."""
     samples = GraphQL(place.gateway.url).samples("graphql_upstream_requests_total")
-    return sum(number for labels, number in samples.items() if "/analytics/spend" in labels)
+    return sum(number for labels, number in samples.items() if route in labels)
 
 
 def test_a_figure_shows_what_its_reader_may_see_also_when_that_changes(place: Place) -> None:
