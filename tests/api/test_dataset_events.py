@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from rest_api.services import events
 from tests.api.lake import append, give, lake_folder, with_lake
+from tests.api.test_uploads import send
 from tests.conftest import Caller, log_in
 
 CHANGED = "/events?type=dataset.changed"
@@ -102,8 +103,7 @@ def test_who_only_writes_is_told_what_he_did_himself_while_he_may(admin: Caller,
 
 def test_a_change_of_a_folder_has_no_version(admin: Caller, reader: Caller) -> None:
     give(admin, "rita", "/")
-    form = {"dataset": "shops", "kind": "files", "file": (pa.BufferReader(b"id\n1\n"), "rows.csv")}
-    assert admin.call("POST", "/data/upload", data=form).status_code == 201
+    assert send(admin, "shops", kind="files").status_code == 201
     assert [(each["dataset"], each["version"]) for each in told(reader)] == [("shops", None)]
 
 

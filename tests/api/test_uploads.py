@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from flask import Flask
-from werkzeug.test import TestResponse
+from werkzeug.datastructures import FileStorage
+from werkzeug.test import TestResponse, encode_multipart
 
 from rest_api import bodies
 from rest_api.backends import writing
@@ -55,8 +56,12 @@ def send(
     caller: Caller, dataset: str = "people", content: bytes = CSV, filename: str = "a.csv", **more: Any
 ) -> TestResponse:
     headers = more.pop("headers", {})
-    data = {"dataset": dataset, **more, "file": (io.BytesIO(content), filename)}
-    return caller.call("POST", "/data/upload", data=data, headers=headers)
+    # Werkzeug's own boundary is too long for a form every now and then.
+    boundary, data = encode_multipart(
+        {"dataset": dataset, **more, "file": FileStorage(io.BytesIO(content), filename)}, "a-boundary-of-the-tests"
+    )
+    form = f"multipart/form-data; boundary={boundary}"
+    return caller.call("POST", "/data/upload", data=data, headers=headers, content_type=form)
 
 
 def call(caller: Caller, environ: dict[str, Any]) -> TestResponse:
