@@ -16,11 +16,13 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from graphql_gateway import explorers, health
+from graphql_gateway.admission import Admission
 from graphql_gateway.documents import Documents
 from graphql_gateway.door import Door
 from graphql_gateway.endpoint import GraphQLEndpoint
 from graphql_gateway.limits import Limits
 from graphql_gateway.observability import GatewayMetrics, configure_logging, exposition
+from graphql_gateway.persisted import persisted_documents
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import RestClient
 from graphql_gateway.schemas import Schemas
@@ -30,6 +32,7 @@ from graphql_gateway.sharing import Sharing
 from graphql_gateway.subscriptions.event_stream import wants_event_stream
 from graphql_gateway.subscriptions.transports import Resources, Transports
 from graphql_gateway.tracing import Tracer, open_tracer
+from graphql_gateway.uploads import Uploads
 
 METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
@@ -38,16 +41,19 @@ def create_app_from_environment() -> ASGIApp:
     """The ASGI application that the server runs; wrong settings end the process with code 2, one line each."""
     try:
         settings = Settings.load(os.environ, Path(".env"))
+        configure_logging(settings.log_level)
+        return create_app(settings)
     except SettingsError as error:
         for mistake in error.mistakes:
             sys.stderr.write(f"setting {mistake}\n")
         sys.exit(2)
-    configure_logging(settings.log_level)
-    return create_app(settings)
 
 
 def create_app(settings: Settings) -> ASGIApp:
-    """The gateway with all that governs it. It starts and stays live without the core."""
+    """The gateway with all that governs it. It starts and stays live without the core.
+
+    Raises SettingsError for trusted documents that are none.
+    """
     registry = CollectorRegistry()
     metrics = GatewayMetrics.on(registry)
     proxies = TrustedProxies(settings.trusted_proxies)
@@ -55,7 +61,8 @@ def create_app(settings: Settings) -> ASGIApp:
     tracer = open_tracer(settings.otel_exporter_otlp_endpoint)
     endpoint = _endpoint(settings, client, proxies, metrics, tracer)
     playground, graphiql = explorers.playground(settings.web_dir), explorers.graphiql(settings.web_dir)
-    transports = Transports.over(Resources(settings, client, metrics, registry), endpoint.serving, proxies)
+    resources = Resources(settings, client, metrics, registry)
+    transports = Transports.over(resources, endpoint.admission, endpoint.serving, proxies)
 
     async def graphql(request: Request) -> Response:
         if explorers.wants_page(request):
@@ -100,18 +107,19 @@ def _client(settings: Settings, metrics: GatewayMetrics) -> RestClient:
 def _endpoint(
     settings: Settings, client: RestClient, proxies: TrustedProxies, metrics: GatewayMetrics, tracer: Tracer
 ) -> GraphQLEndpoint:
-    limits = Limits(
-        settings.graphql_body_bytes,
-        settings.graphql_tokens,
-        settings.graphql_depth,
-        settings.graphql_aliases,
-        settings.graphql_root_fields,
-        settings.graphql_fields,
-        settings.graphql_cost,
-    )
+    limits = Limits.of(settings)
     schemas, sharing = Schemas(lambda schema: Documents(schema, limits)), Sharing(metrics.requests_shared.inc)
-    serving = Serving(schemas, sharing)
-    return GraphQLEndpoint(serving, limits, client, proxies, metrics, tracer, settings.gateway_deadline_seconds)
+    return GraphQLEndpoint(
+        Admission(schemas, persisted_documents(settings, limits), settings.graphql_cost),
+        Serving(schemas, sharing),
+        limits,
+        client,
+        Uploads(settings.core_url, settings.gateway_uploads, settings.gateway_upload_seconds, metrics),
+        proxies,
+        metrics,
+        tracer,
+        settings.gateway_deadline_seconds,
+    )
 
 
 def _problem(request: Request, error: Exception) -> Response:

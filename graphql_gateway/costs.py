@@ -32,7 +32,7 @@ from graphql import (
     is_object_type,
 )
 
-from graphql_gateway.errors import TooLarge
+from graphql_gateway.errors import Failure, TooLarge
 
 PAGE_ARGUMENTS = ("first", "last", "limit")
 # Lists that get an answer for each of their members.
@@ -42,9 +42,14 @@ MAX_MEMBERS = 100
 Variables = Mapping[str, Any]
 
 
-def too_costly(cost: int, limit: int) -> TooLarge:
+def cost_told(cost: int, limit: int) -> dict[str, Any]:
+    """What the answer to an operation tells among its extensions."""
+    return {"cost": {"requested": cost, "limit": limit}}
+
+
+def too_costly(cost: int, limit: int) -> Failure:
     """The refusal of an operation whose cost is beyond the limit."""
-    return TooLarge(f"The operation costs {cost}, and at most {limit} is allowed; ask for fewer fields or members")
+    return Failure(f"The operation costs {cost}, and at most {limit} is allowed; ask for less", code=TooLarge.code)
 
 
 @dataclass(frozen=True)

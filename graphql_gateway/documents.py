@@ -26,13 +26,15 @@ from graphql_gateway.limits import Limits, check
 
 MAX_KEPT = 256
 MAX_KEPT_CHARACTERS = 4_000
+MAX_TEXTS = 128
+MAX_TEXT_CHARACTERS = 10_000
 # An error shows the value it is about, which may be most of the document.
 MAX_ERRORS = 3
 MAX_COMMENTS = 500
 # Room for an article of 100,000 characters written into the document; with many escapes it goes into a variable.
 MAX_CHARACTERS = 120_000
 MAX_ESCAPES = 20_000
-MAX_COMPARISONS = 12_000
+MAX_COMPARISONS = 8_000
 ABORTED = "Validation aborted."
 Rules = tuple[type[ASTValidationRule], ...]
 
@@ -76,6 +78,18 @@ class Documents:
         self._limits = limits
         self._rules = rules
         self._kept: OrderedDict[tuple[str, Rules], Prepared] = OrderedDict()
+        self._texts: OrderedDict[str, str] = OrderedDict()
+
+    def kept_text(self, sha256: str) -> str | None:
+        """A text that was kept under its hash."""
+        return self._texts.get(sha256)
+
+    def keep_text(self, sha256: str, text: str) -> None:
+        """Keep a text, unless it is long, in the place of the one kept first where there are many."""
+        if len(text) <= MAX_TEXT_CHARACTERS:
+            self._texts[sha256] = text
+            while len(self._texts) > MAX_TEXTS:
+                self._texts.popitem(last=False)
 
     def prepare(self, text: str) -> Prepared:
         """The document in a text."""
@@ -97,8 +111,10 @@ class Documents:
         except (GraphQLError, TooLarge) as error:
             return Prepared(None, [error])
         errors = validate(self._schema, document, self._rules, max_errors=MAX_ERRORS)
+        if any(error.message == ABORTED for error in errors):
+            return Prepared(None, [TooLarge("The document repeats too many fields or fragments in one place")])
         if errors:
-            return Prepared(None, [_incomparable(error) or error for error in errors])
+            return Prepared(None, errors)
         return Prepared(document, costs=Costs.of(self._schema, document))
 
 
@@ -118,13 +134,6 @@ def parsed(text: str, limits: Limits) -> DocumentNode:
         raise TooLarge(f"The document has {words}, or is nested too deeply") from error
     check(document, limits)
     return document
-
-
-def _incomparable(error: GraphQLError) -> TooLarge | None:
-    """A rule that gives up says no more than that."""
-    if error.message != ABORTED:
-        return None
-    return TooLarge("The document repeats too many fields or fragments in one place")
 
 
 def operation_name(operation: OperationDefinitionNode | None) -> str:

@@ -11,18 +11,23 @@ from graphql import ExecutionResult, GraphQLError, OperationDefinitionNode, Oper
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from graphql_gateway import persisted
+from graphql_gateway.admission import Admission
+from graphql_gateway.costs import cost_told
 from graphql_gateway.disconnects import ended_when_gone
 from graphql_gateway.documents import Prepared, operation_name
 from graphql_gateway.errors import Failure, Malformed, TooLarge, described
 from graphql_gateway.exact_json import dumps
 from graphql_gateway.graphql_http import JSON, Parameters, check_acceptable, given, negotiate
 from graphql_gateway.limits import Limits
+from graphql_gateway.multipart import given_with_file, is_multipart
 from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import Caller, Core, RestClient
 from graphql_gateway.serving import Serving
 from graphql_gateway.tracing import Tracer
 from graphql_gateway.trail import Trail
+from graphql_gateway.uploads import Uploads
 from graphql_gateway.upstream.idempotency import ChangeKeys, read_key
 
 log = structlog.get_logger(__name__)
@@ -53,9 +58,11 @@ class Outcome:
 class GraphQLEndpoint:
     """Answers GraphQL requests."""
 
+    admission: Admission
     serving: Serving
     limits: Limits
     client: RestClient
+    uploads: Uploads
     proxies: TrustedProxies
     metrics: GatewayMetrics
     tracer: Tracer
@@ -90,9 +97,12 @@ class GraphQLEndpoint:
         try:
             check_acceptable(media_type)
             trail.keys = ChangeKeys(read_key(request.headers.getlist("idempotency-key")))
-            parameters = Parameters.read(await given(request, self.limits.body_bytes))
+            if is_multipart(request):
+                # Who leaves is noticed where his file is read.
+                return await self._run("POST", await self._with_file(request), core)
+            asked = Parameters.read(await given(request, self.limits.body_bytes))
             async with ended_when_gone(request.receive):
-                return await self._run(request.method, parameters, core)
+                return await self._run(request.method, asked, core)
         except Malformed as failure:
             return _refused([failure], request_id, failure.status, failure.headers)
         except TooLarge as failure:
@@ -100,17 +110,23 @@ class GraphQLEndpoint:
         except Failure as failure:
             return _refused([failure], request_id)
 
-    async def _run(self, method: str, parameters: Parameters, core: Core) -> Outcome:
+    async def _with_file(self, request: Request) -> Parameters:
+        return Parameters.read(await given_with_file(request, self.limits.body_bytes, self.uploads))
+
+    async def _run(self, method: str, asked: Parameters, core: Core) -> Outcome:
         request_id = core.caller.request_id
         with core.trail.stage("prepare"):
+            parameters = await self.admission.resolved(asked, core)
             ready = await self.serving.ready(parameters.query, core)
         operation = ready.operation(parameters.operation_name)
         _check_method(method, operation)
         if operation is None:
             return _refused(_reasons(ready.prepared, parameters), request_id)
+        cost = self.admission.cost(ready, parameters)
+        persisted.keep(parameters, ready.caller.documents)
         with core.trail.stage("execute"):
             result = await self.serving.run(ready, parameters, core)
-        return _executed(result, operation_name(operation), request_id)
+        return _executed(result, operation_name(operation), request_id, cost_told(cost, self.admission.max_cost))
 
     def _caller(self, request: Request) -> Caller:
         peer = request.client.host if request.client else ""
@@ -133,7 +149,7 @@ def _check_method(method: str, operation: OperationDefinitionNode | None) -> Non
 
 def _reasons(prepared: Prepared, parameters: Parameters) -> Sequence[GraphQLError | Failure]:
     if prepared.errors:
-        return prepared.errors
+        return persisted.told(prepared.errors, parameters)
     name = parameters.operation_name
     unknown = f"There is no operation named {name[:100]!r}" if name else "Say which operation to run by operationName"
     return [GraphQLError(unknown)]
@@ -148,11 +164,12 @@ def _refused(
     return Outcome({"errors": described(errors, request_id)}, False, "invalid", headers, status)
 
 
-def _executed(result: ExecutionResult, operation: str, request_id: str) -> Outcome:
+def _executed(result: ExecutionResult, operation: str, request_id: str, extensions: dict[str, Any]) -> Outcome:
     errors = {"errors": described(result.errors, request_id)} if result.errors else {}
     # Variables of a wrong type are found by the executor before it starts; then there is no data, not even null.
     has_started = result.data is not None or any(error.path is not None for error in result.errors or ())
-    return Outcome({**errors, "data": result.data} if has_started else errors, has_started, operation, {})
+    body = {**errors, "data": result.data, "extensions": extensions} if has_started else errors
+    return Outcome(body, has_started, operation, {})
 
 
 def _response(outcome: Outcome, media_type: str, timing: str) -> Response:

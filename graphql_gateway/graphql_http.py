@@ -1,5 +1,6 @@
 """GraphQL over HTTP (as the GraphQL Foundation specifies it): what a request asks for, and the form of its answer."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.message import Message
@@ -13,29 +14,37 @@ from graphql_gateway.strict_json import loads
 JSON = "application/json"
 GRAPHQL = "application/graphql-response+json"
 METHODS = {"Allow": "GET, POST"}
-MEMBERS = ("query", "operationName", "variables", "extensions")
+MEMBERS = ("query", "documentId", "operationName", "variables", "extensions")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
 class Parameters:
-    """What a client asks for."""
+    """What a client asks for: a document's text, or, where that is empty, what names one: its SHA-256 or an id."""
 
     query: str
     operation_name: str | None
     variables: dict[str, Any] | None
+    document_id: str | None = None
+    sha256: str | None = None
+    is_resolved: bool = False
+    """Whether the text is not the client's own, but that of the document he names."""
 
     @classmethod
     def read(cls, given: object) -> "Parameters":
         """The parameters in a request. Raises Malformed."""
         if not isinstance(given, dict):
-            raise Malformed('The body is an object such as {"query": "{ … }"}')
-        query = given.get("query")
-        if not isinstance(query, str) or not query.strip():
-            raise Malformed("query is missing; it takes the text of a GraphQL document")
+            raise Malformed('The body is one object such as {"query": "{ … }"}, not a list of them')
+        query = (_typed(given, "query", str, "the text of a GraphQL document") or "").strip()
+        document_id = _typed(given, "documentId", str, "a text") or None
         name = _typed(given, "operationName", str, "a text")
         variables = _typed(given, "variables", dict, "an object")
-        _typed(given, "extensions", dict, "an object")
-        return cls(query, name or None, variables)
+        sha256 = _sha256(_typed(given, "extensions", dict, "an object") or {})
+        if not query and document_id is None and sha256 is None:
+            raise Malformed("query is missing; it takes the text of a GraphQL document")
+        if document_id is not None and (query or sha256 is not None):
+            raise Malformed("documentId stands instead of query and persistedQuery, not beside them")
+        return cls(given["query"] if query else "", name or None, variables, document_id, sha256)
 
 
 async def given(request: Request, limit_bytes: int) -> object:
@@ -112,6 +121,19 @@ def _url_parameters(request: Request) -> dict[str, Any]:
         if name in given:
             given[name] = loads(given[name].encode("utf-8", "surrogatepass"), name) if given[name] else None
     return given
+
+
+def _sha256(extensions: dict[str, Any]) -> str | None:
+    """The hash that Apollo's clients name a document by."""
+    asked = _typed(extensions, "persistedQuery", dict, "an object")
+    if asked is None:
+        return None
+    if asked.get("version") != 1:
+        raise Malformed("Unsupported persisted query version")
+    found = asked.get("sha256Hash")
+    if not isinstance(found, str) or not SHA256.fullmatch(found.lower()):
+        raise Malformed("persistedQuery.sha256Hash takes the SHA-256 of the query in hexadecimal digits")
+    return found.lower()
 
 
 def _typed(given: dict[str, Any], name: str, kind: type, expected: str) -> Any:

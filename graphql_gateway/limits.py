@@ -19,9 +19,10 @@ from graphql import (
 )
 
 from graphql_gateway.errors import TooLarge
+from graphql_gateway.settings import Settings
 
 MAX_OPERATIONS = 50
-MAX_FRAGMENTS = 100
+MAX_FRAGMENTS = 60
 MAX_VALUE_DEPTH = 32
 MAX_DIGITS = 400
 INTROSPECTION = ("__schema", "__type")
@@ -50,7 +51,18 @@ class Limits:
     aliases: int
     root_fields: int
     fields: int
-    cost: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """The limits that the settings say."""
+        return cls(
+            settings.graphql_body_bytes,
+            settings.graphql_tokens,
+            settings.graphql_depth,
+            settings.graphql_aliases,
+            settings.graphql_root_fields,
+            settings.graphql_fields,
+        )
 
 
 @dataclass(frozen=True)

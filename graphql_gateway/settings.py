@@ -30,6 +30,16 @@ def _path(value: str) -> Path:
     return Path(value).expanduser().resolve()
 
 
+def _optional_path(value: str) -> Path | None:
+    return _path(value) if value else None
+
+
+def _switch(value: str) -> bool:
+    if value.lower() not in ("true", "false"):
+        raise ValueError("expected true or false")
+    return value.lower() == "true"
+
+
 def _whole(minimum: int, maximum: int) -> Callable[[str], int]:
     def parse(value: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not minimum <= int(value) <= maximum:
@@ -124,8 +134,12 @@ class Settings:
     graphql_root_fields: int = _setting(_whole(1, 1_000), "20", "fields at the top of an operation")
     graphql_fields: int = _setting(_whole(10, 100_000), "500", "fields in a document, those of fragments at each use")
     graphql_cost: int = _setting(
-        _whole(10, 10_000_000), "10000", "what an operation may cost: fields its answer can have"
+        _whole(10, 10_000_000), "25000", "what an operation may cost: fields its answer can have"
     )
+    graphql_documents: Path | None = _setting(_optional_path, "", "manifest of trusted documents")
+    graphql_trusted_only: bool = _setting(_switch, "false", "whether only trusted documents are run")
+    gateway_uploads: int = _setting(_whole(1, 1_000), "8", "files that one gateway process passes on at once")
+    gateway_upload_seconds: float = _setting(_seconds(1, 86_400), "3600", "time for one file to be uploaded")
     subscription_connections: int = _setting(
         _whole(1, 1_000_000), "2000", "sockets and streams of subscribers that one gateway process holds"
     )

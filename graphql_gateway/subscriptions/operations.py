@@ -3,7 +3,7 @@
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isawaitable
 from typing import Any
@@ -18,6 +18,9 @@ from graphql import (
     execute_subscription_event,
 )
 
+from graphql_gateway import persisted
+from graphql_gateway.admission import Admission
+from graphql_gateway.costs import cost_told
 from graphql_gateway.documents import operation_name
 from graphql_gateway.errors import Failure, Malformed, described
 from graphql_gateway.executor import ProjectingExecutor
@@ -60,6 +63,7 @@ class Asked:
 class Operations:
     """Runs operations to their end."""
 
+    admission: Admission
     serving: Serving
     client: RestClient
     hub: Hub
@@ -86,12 +90,15 @@ class Operations:
 
     async def _results(self, asked: Asked, allowed: frozenset[OperationType]) -> AsyncGenerator[Body]:
         core = self._core(asked.caller)
+        asked = replace(asked, parameters=await self.admission.resolved(asked.parameters, core))
         ready = await self.serving.ready(asked.parameters.query, core)
         operation = _operation(ready, asked)
+        cost = self.admission.cost(ready, asked.parameters)
         if operation.operation not in allowed:
             raise Malformed("GET takes no mutations; send them by POST", code="METHOD_NOT_ALLOWED")
         if operation.operation is not OperationType.SUBSCRIPTION:
-            yield _body(await self.serving.run(ready, asked.parameters, core), asked)
+            body = _body(await self.serving.run(ready, asked.parameters, core), asked)
+            yield {**body, "extensions": cost_told(cost, self.admission.max_cost)}
             return
         async with aclosing(self._subscribed(asked, self.metrics.names.label(operation_name(operation)))) as results:
             async for result in results:
@@ -157,7 +164,7 @@ def _operation(ready: Ready, asked: Asked) -> OperationDefinitionNode:
     """The operation that is meant. Raises Refused."""
     operation = ready.operation(asked.parameters.operation_name)
     if ready.prepared.errors:
-        raise asked.refused(*ready.prepared.errors)
+        raise asked.refused(*persisted.told(ready.prepared.errors, asked.parameters))
     if operation is None:
         raise asked.refused(GraphQLError("Say which of the document's operations to run by operationName"))
     return operation

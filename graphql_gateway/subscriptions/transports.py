@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from graphql_gateway.admission import Admission
 from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.proxies import TrustedProxies
 from graphql_gateway.rest_client import RestClient
@@ -40,12 +41,15 @@ class Transports:
     event_streams: EventStreams
 
     @classmethod
-    def over(cls, resources: Resources, serving: Serving, proxies: TrustedProxies) -> "Transports":
+    def over(
+        cls, resources: Resources, admission: Admission, serving: Serving, proxies: TrustedProxies
+    ) -> "Transports":
         """Those of a gateway."""
         settings, client = resources.settings, resources.client
         counted = SubscriptionMetrics.on(resources.registry, resources.metrics.names)
         streams = RestStreams(settings.core_url, settings.subscription_streams, settings.gateway_answer_bytes)
         operations = Operations(
+            admission,
             serving,
             client,
             Hub(Upstream(client, streams, counted)),

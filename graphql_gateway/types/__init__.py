@@ -23,6 +23,7 @@ from graphql_gateway.types import (
     scalars,
     subscription,
     token,
+    upload,
     user,
     version,
 )
@@ -30,7 +31,7 @@ from graphql_gateway.types.federation import LINK, make_subgraph
 
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
-LAKE = (dataset, rows, version, access, figures)
+LAKE = (dataset, rows, version, access, figures, upload)
 NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event, *LAKE, subscription)
 
 

@@ -36,7 +36,7 @@ def get(client: GraphQL, headers: dict[str, str] | None = None, **parameters: st
 )
 def test_the_answer_has_the_media_type_that_is_asked_for(nobody: GraphQL, accept: str, expected: str) -> None:
     status, text, headers = nobody.post(TYPENAME, Accept=accept)
-    assert (status, json.loads(text)) == (200, {"data": {"__typename": "Query"}})
+    assert (status, json.loads(text)["data"]) == (200, {"__typename": "Query"})
     assert headers["content-type"] == f"{expected}; charset=utf-8"
 
 
@@ -119,7 +119,7 @@ def test_a_body_of_more_values_than_are_worth_reading_is_413(nobody: GraphQL) ->
 
 @pytest.mark.parametrize(
     "media_type",
-    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql", ""],
+    ["text/plain", "application/x-www-form-urlencoded", "application/graphql", ""],
 )
 def test_a_body_of_another_media_type_is_415(nobody: GraphQL, media_type: str) -> None:
     status, text, _ = nobody.post(TYPENAME, **{"Content-Type": media_type})
@@ -136,7 +136,7 @@ def test_a_body_is_utf8_and_not_compressed(nobody: GraphQL) -> None:
 def test_queries_run_by_get(nobody: GraphQL) -> None:
     query = "query A($n: String!) { __type(name: $n) { name } } query B { __typename }"
     status, answer, _ = get(nobody, query=query, operationName="A", variables='{"n": "Article"}')
-    assert (status, answer) == (200, {"data": {"__type": {"name": "Article"}}})
+    assert (status, answer["data"]) == (200, {"__type": {"name": "Article"}})
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ BEYOND: dict[str, tuple[str, str]] = {
     "a bomb of fragments": (bomb(30), "at the top"),
     "operations": (" ".join(f"query A{n} {{ __typename }}" for n in range(51)), "operations"),
     "fragments": (
-        "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(101)),
+        "{ __typename } " + " ".join(f"fragment F{n} on Query {{ __typename }}" for n in range(61)),
         "fragments",
     ),
     "the same field in one place": ("{ getArticles { articles { " + "id " * 200 + "} } }", "repeats"),
