@@ -45,7 +45,7 @@ EXCEPTIONS = (
         "should be in camelCase",
         "a column of a dataset keeps its name",
     ),
-    Exempt("naming-convention", ("Query.*",), "should be in camelCase", "a dataset keeps its name"),
+    Exempt("naming-convention", ("Query.*", "Subscription.*"), "should be in camelCase", "a dataset keeps its name"),
     Exempt("no-typename-prefix", ("User.username",), "", "it is the word for it, and the core's"),
     Exempt(
         "no-unreachable-types", ("*Filter", "Decimal", "JSON"), "", "they are for columns, where datasets have such"
