@@ -1,5 +1,7 @@
 """The way to the core, when it is down, slow, strange or behind proxies."""
 
+import json
+import secrets
 import socket
 import time
 from collections.abc import Iterator
@@ -246,3 +248,21 @@ def test_the_core_counts_failed_logins_of_each_client_address(live_core: LiveCor
         assert codes[-1]["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
         other = GraphQL(live.url, {"X-Forwarded-For": "203.0.113.67"})
         assert other.result(guess)["code"] == "UNAUTHENTICATED"
+
+
+def test_changes_repeated_under_their_requests_key_are_made_once(editor: GraphQL) -> None:
+    one = 'createArticle(title: "once", content: "") { success article { id } }'
+    document = {"query": f"mutation {{ a: {one} b: {one} }}"}
+
+    def ids(key: str) -> list[int]:
+        _, text, _ = editor.post(document, **{"Idempotency-Key": key})
+        return [made["article"]["id"] for made in json.loads(text)["data"].values()]
+
+    key = secrets.token_hex(8)
+    made = ids(key)
+    assert len(set(made)) == 2
+    assert ids(key) == made
+    assert not set(ids(secrets.token_hex(8))) & set(made)
+    other = {"query": document["query"].replace("once", "twice")}
+    _, text, _ = editor.post(other, **{"Idempotency-Key": key})
+    assert {error["extensions"]["code"] for error in json.loads(text)["errors"]} == {"IDEMPOTENCY_KEY_REUSED"}
