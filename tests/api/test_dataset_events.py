@@ -116,10 +116,11 @@ def test_a_quarantine_is_told_to_who_has_a_grant_on_itself(app: Flask, admin: Ca
     assert len(told(reader)) == 1
 
 
+@pytest.mark.parametrize("part", [{}, {"columns": ["id", "country"]}], ids=["whole", "part"])
 def test_changes_of_a_table_that_was_replaced_are_not_told_to_who_reads_the_new_one(
-    app: Flask, admin: Caller, reader: Caller
+    app: Flask, admin: Caller, reader: Caller, part: dict[str, Any]
 ) -> None:
-    give(admin, "rita", "/")
+    give(admin, "rita", "/", **part)
     add_transaction(admin, "old")
     folder = lake_folder(app) / "transactions"
     shutil.rmtree(folder)
