@@ -17,7 +17,7 @@ from graphql_gateway.subscriptions.subscriber import Subscriber
 class RightsChanged(Failure):
     """What was read may be what other rights give: it is told to nobody."""
 
-    code = "CONFLICT"
+    code = "POLICY_CHANGED"
 
 
 @dataclass(frozen=True)
