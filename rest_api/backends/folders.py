@@ -95,9 +95,9 @@ def _require_distinct(columns: Columns, path: str) -> None:
     names = [column.name.lower() for column in columns]
     reserved = {"file_index", "file_row_number"} & set(names)
     if len(set(names)) < len(names):
-        raise CorruptFile(path, "two of its columns differ at most in case")
+        raise CorruptFile([path], "two of its columns differ at most in case")
     if reserved:
-        raise CorruptFile(path, f"a column cannot be named {reserved.pop()}")
+        raise CorruptFile([path], f"a column cannot be named {reserved.pop()}")
 
 
 def _union(footers: Sequence[Footer], partition: Mapping[str, str]) -> Columns:

@@ -1,6 +1,7 @@
 """Footers of Parquet files: their columns, rows, and the ranges of values in each row group."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,21 +15,27 @@ from rest_api.errors import Conflict
 from rest_api.lake.columns import Columns, LakeColumn
 
 KEPT = 4_096
+MOST_NAMED = 5
 Group = tuple[int, Any, Any]
 """Rows of a row group, the least and the greatest value of a column in it."""
 
 
 class CorruptFile(Exception):
-    """A data file that cannot be read; only who manages the dataset may learn which."""
+    """A data file that cannot be read, or one of several; only who manages the dataset may learn which."""
 
-    def __init__(self, path: str, reason: str) -> None:
+    def __init__(self, paths: Sequence[str], reason: str) -> None:
         super().__init__(reason)
-        self.path = path
+        self.paths = paths
         self.reason = reason
 
     def refusal(self) -> Conflict:
         """The answer to somebody who manages the dataset."""
-        return Conflict(f"The file {Path(self.path).name!r} is corrupt: {self.reason}", code="dataset_corrupt")
+        names = [Path(path).name for path in self.paths]
+        if len(names) == 1:
+            return Conflict(f"The file {names[0]!r} is corrupt: {self.reason}", code="dataset_corrupt")
+        shown = ", ".join(map(repr, names[:MOST_NAMED]))
+        more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        return Conflict(f"One of the files {shown}{more} is corrupt: {self.reason}", code="dataset_corrupt")
 
 
 def corrupt_dataset() -> Conflict:
@@ -111,7 +118,7 @@ def _read(path: str) -> Footer:
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
-        raise CorruptFile(path, "it is not a whole Parquet file") from error
+        raise CorruptFile([path], "it is not a whole Parquet file") from error
     columns = tuple(LakeColumn(field.name, str(_plain(field.type))) for field in schema)
     return Footer(columns, metadata.num_rows, metadata)
 

@@ -93,7 +93,7 @@ def _is_kept(target: Path) -> bool:
 def _require_taken(source: str, target: Path) -> None:
     refused = _refused(target)
     if not target.exists() and refused.exists():
-        raise CorruptFile(source, orjson.loads(refused.read_bytes()))
+        raise CorruptFile([source], orjson.loads(refused.read_bytes()))
 
 
 def _refused(target: Path) -> Path:

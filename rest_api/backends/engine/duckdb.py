@@ -3,7 +3,7 @@
 import os
 import re
 from bisect import bisect_left
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,7 +40,6 @@ TURN_SECONDS = 3
 """How long a query waits for its turn."""
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
-MOST_PROBED = 64
 _GLOBBED = re.compile(r"\[([*?\[])\]")
 Rows = list[tuple[Any, ...]]
 
@@ -312,25 +311,8 @@ def _unreadable(sql: Sql, message: str) -> Exception:
     files = {_GLOBBED.sub(r"\1", path): path for path in written}
     if any(not Path(path).exists() for path in files):
         return _gone()
-    named = next((path for path in files if Path(path).name in message), None)
-    return CorruptFile(named or _undecodable(files) or "?", "it cannot be decoded")
-
-
-def _undecodable(files: Mapping[str, str]) -> str | None:
-    """The first of some files that cannot be read to its end; not looked for among very many."""
-    if len(files) == 1:
-        return next(iter(files))
-    with duckdb.connect() as alone:
-        tried = list(files)[:MOST_PROBED]
-        return next((path for path in tried if not _decodes(alone, files[path])), None)
-
-
-def _decodes(connection: duckdb.DuckDBPyConnection, file: str) -> bool:
-    try:
-        connection.execute("select bit_xor(hash(each)) from read_parquet($file) each", {"file": file}).fetchall()
-    except duckdb.Error:
-        return False
-    return True
+    named = [path for path in files if Path(path).name in message]
+    return CorruptFile(named[:1] or list(files), "it cannot be decoded")
 
 
 def _in_utc(schema: Any) -> Any:
