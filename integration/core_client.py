@@ -1,0 +1,236 @@
+"""Calls of the core as a route makes them: logged in, tried again where that helps, and believed only when whole."""
+
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+
+from integration.errors import CoreAway, CoreRefused, Misconfigured
+
+TIMEOUT_SECONDS = (5, 60)
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 30.0
+RENEWED_BEFORE = 0.2
+"""The part of a token's life that is left when it is renewed."""
+AGAIN = frozenset({408, 429, 500, 502, 503, 504})
+APPLIED = frozenset({"created", "updated", "unchanged", "stale", "deleted"})
+Query = Mapping[str, Any]
+Understanding = Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A token, or a name and a password to get some with; never shown."""
+
+    token: str = field(default="", repr=False)
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> "Credentials":
+        """Those of LAKEPORT_TOKEN, else of LAKEPORT_USERNAME and LAKEPORT_PASSWORD. Raises Misconfigured."""
+        if environ.get("LAKEPORT_TOKEN"):
+            return cls(token=environ["LAKEPORT_TOKEN"])
+        username, password = environ.get("LAKEPORT_USERNAME", ""), environ.get("LAKEPORT_PASSWORD", "")
+        if not (username and password):
+            raise Misconfigured("Put LAKEPORT_USERNAME and LAKEPORT_PASSWORD, or LAKEPORT_TOKEN, into the environment")
+        return cls(username=username, password=password)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A body that will not be better when it is sent again."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one operation: its outcome, or the code and detail of the refusal."""
+
+    outcome: str | None
+    code: str = ""
+    detail: str = ""
+
+
+class CoreClient:
+    """The core at a URL. Every method raises CoreAway after `patience_seconds` without an answer, and CoreRefused."""
+
+    def __init__(self, url: str, credentials: Credentials, patience_seconds: float) -> None:
+        self._url = _checked(url)
+        self._credentials = credentials
+        self._patience_seconds = patience_seconds
+        self._session = requests.Session()
+        # A .netrc of this machine would replace the token.
+        self._session.trust_env = False
+        self._lock = Lock()
+        self._token = credentials.token
+        self._renewed_at = float("inf")
+        self._logged_in_at = 0.0
+
+    @property
+    def url(self) -> str:
+        """Where it is."""
+        return self._url
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._session.close()
+
+    def apply(self, operations: Sequence[bytes], *, is_rehearsal: bool = False) -> list[Verdict] | Refused:
+        """Apply operations in JSON, at most 1,000; a verdict for each, or the refusal of them all."""
+        body = b'{"operations":[%b]%b}' % (b",".join(operations), b',"dry_run":true' if is_rehearsal else b"")
+        answer: list[Verdict] | Refused = self._call(
+            "POST", "/articles/batch", lambda answer: _verdicts(answer, len(operations)), body
+        )
+        return answer
+
+    def read(self, path: str, query: Query) -> Any:
+        """The body of a GET. Raises CoreRefused for every refusal."""
+        answer = self._call("GET", path, lambda body: body, query=query)
+        if isinstance(answer, Refused):
+            raise CoreRefused(f"The core refused GET {path}: {answer.detail}")
+        return answer
+
+    def _call(
+        self, method: str, path: str, understand: Understanding, body: bytes | None = None, query: Query | None = None
+    ) -> Any:
+        deadline, attempts = time.monotonic() + self._patience_seconds, 0
+        while True:
+            answer = self._attempt(method, path, body, query)
+            found = None if answer is None else _understood(answer, understand)
+            if found is not None:
+                return found
+            attempts += 1
+            pause = _pause_seconds(answer, attempts)
+            if time.monotonic() + pause > deadline:
+                waited = f"within {self._patience_seconds:g} s"
+                raise CoreAway(f"The core gave no usable answer to {method} {path} {waited}: {_why(answer)}")
+            time.sleep(pause)
+
+    def _attempt(self, method: str, path: str, body: bytes | None, query: Query | None) -> requests.Response | None:
+        """The answer, or the one to a login that is needed first; None where none came whole."""
+        token = self._bearer()
+        if not isinstance(token, str):
+            return token
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        answer = self._send(method, path, headers=headers, params=query, data=body)
+        if answer is not None and answer.status_code == 401 and self._forget(token):
+            return self._attempt(method, path, body, query)
+        return answer
+
+    def _send(self, method: str, path: str, **more: Any) -> requests.Response | None:
+        url = self._url + path
+        try:
+            return self._session.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **more)
+        except requests.RequestException:
+            return None
+
+    def _bearer(self) -> str | requests.Response | None:
+        """The token; where none is to be had now, the answer that says so."""
+        with self._lock:
+            if self._token and time.monotonic() < self._renewed_at:
+                return self._token
+            return self._log_in()
+
+    def _forget(self, token: str) -> bool:
+        """Whether another token is to be had than one that was refused: once, until a call goes well with it."""
+        with self._lock:
+            is_hopeless = not self._credentials.password or time.monotonic() - self._logged_in_at < 1
+            if self._token == token:
+                self._token = "" if not is_hopeless else token
+            return not is_hopeless
+
+    def _log_in(self) -> str | requests.Response | None:
+        given = {"username": self._credentials.username, "password": self._credentials.password}
+        started = time.monotonic()
+        answer = self._send("POST", "/auth/token", json=given)
+        if answer is None or answer.status_code in AGAIN:
+            return answer
+        if answer.status_code != 200:
+            raise CoreRefused(f"The core did not let {self._credentials.username!r} log in: {_problem(answer)[1]}")
+        try:
+            token, seconds = _tokens(answer)
+        except (ValueError, KeyError, TypeError):
+            return None
+        self._token, self._logged_in_at = token, started
+        self._renewed_at = started + seconds * (1 - RENEWED_BEFORE)
+        return token
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
+        raise Misconfigured("The target is no URL of a core; expected http://host:port or https://host")
+    if parts.username or parts.password or parts.query:
+        raise Misconfigured("The target's URL takes no name, password or query; credentials come from the environment")
+    return url.rstrip("/")
+
+
+def _understood(answer: requests.Response, understand: Any) -> Any:
+    """What the answer says, a Refused, or None where it says nothing that can be relied on."""
+    if answer.status_code in AGAIN:
+        return None
+    if answer.status_code != 200:
+        return _refused(answer)
+    try:
+        return understand(orjson.loads(answer.content))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _refused(answer: requests.Response) -> Refused:
+    """What is wrong with the body. Raises CoreRefused for anything else: it would be the same with every body."""
+    code, detail = _problem(answer)
+    if answer.status_code in (400, 413) and code in ("invalid", "too_large"):
+        return Refused(code, detail)
+    raise CoreRefused(f"The core refused: {detail}")
+
+
+def _verdicts(body: Any, expected: int) -> list[Verdict]:
+    """One for each operation. Raises ValueError where the answer does not speak of each just once."""
+    told: dict[int, Verdict] = {}
+    for each in body["data"]:
+        if each["outcome"] not in APPLIED:
+            raise ValueError(each["outcome"])
+        told[each["index"]] = Verdict(each["outcome"])
+    for each in body["errors"]:
+        told[each["index"]] = Verdict(None, str(each["code"]), str(each["detail"]))
+    if sorted(told) != list(range(expected)) or len(body["data"]) + len(body["errors"]) != expected:
+        raise ValueError("not every operation is spoken of")
+    return [told[index] for index in range(expected)]
+
+
+def _tokens(answer: requests.Response) -> tuple[str, float]:
+    body = answer.json()
+    return str(body["access_token"]), float(body["expires_in"])
+
+
+def _pause_seconds(answer: requests.Response | None, attempts: int) -> float:
+    """Full jitter over a doubling pause (Brooker, "Exponential Backoff and Jitter") after what the core asks."""
+    text = "" if answer is None else answer.headers.get("Retry-After", "")
+    least = float(text) if text.isdigit() and len(text) < 6 else 0.0
+    return least + random.uniform(0, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(attempts - 1, 20)))
+
+
+def _problem(answer: requests.Response) -> tuple[str, str]:
+    try:
+        found = answer.json()
+        return str(found["code"]), str(found["detail"])
+    except (ValueError, KeyError, TypeError):
+        return "unknown", f"it answered {answer.status_code}, not as a core does"
+
+
+def _why(answer: requests.Response | None) -> str:
+    return "no whole answer came" if answer is None else f"the last answer was {answer.status_code}"

@@ -1,0 +1,269 @@
+"""Base A through SQLAlchemy: its rows and tombstones in the order of their times, up to a bound taken first."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    column,
+    create_engine,
+    exists,
+    func,
+    inspect,
+    not_,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.sql.expression import FromClause
+from sqlalchemy.types import NullType
+
+from integration.errors import Misconfigured, SourceAway
+from integration.mapping import Articles, SourceMapping, Tombstones, did_you_mean
+from integration.rows import Position, Row, microseconds
+
+PAGE_ROWS = 1_000
+FETCHED_ROWS = 100
+PAGE_CHARACTERS = 4 << 20
+NO_URL = "The source is no database URL; expected sqlite:///file or dialect://user@host/name"
+DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A table in the order of (time, key): what there is of it and how its rows are read."""
+
+    name: str
+    of: FromClause
+    at: ColumnElement[Any]
+    key: ColumnElement[Any]
+    statement: Select[Any]
+    make: Callable[[Any], Row]
+
+    def within(self, after: Position | None, upper: Position) -> Select[Any]:
+        """Its rows behind a position up to another."""
+        bounded = self.statement.where(_up_to(self, upper))
+        return bounded if after is None else bounded.where(_behind(self, after))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Base A; every method raises SourceAway where it cannot be read."""
+
+    engine: Engine
+    mapping: SourceMapping
+
+    @property
+    def name(self) -> str:
+        """Which database it is, without secrets."""
+        return self.engine.url.set(username=None, password=None, query={}).render_as_string()
+
+    def streams(self) -> list[Stream]:
+        """Tombstones first, then articles: what was deleted and created again is told by its article."""
+        articles = _articles(self.mapping.articles)
+        if self.mapping.tombstones is None:
+            return [articles]
+        return [_tombstones(self.mapping.tombstones, articles), articles]
+
+    def last(self, stream: Stream) -> Position | None:
+        """The end of a stream as it is now; None where nothing is in it."""
+        newest = select(stream.at, stream.key).where(stream.at.is_not(None))
+        with self.reading() as connection:
+            found = connection.execute(newest.order_by(stream.at.desc(), stream.key.desc()).limit(1)).first()
+        return None if found is None else Position(found[0], found[1])
+
+    def count(self, stream: Stream, after: Position | None, upper: Position) -> int:
+        """How many rows there are to read."""
+        counted = stream.within(after, upper).with_only_columns(func.count(), maintain_column_froms=True)
+        with self.reading() as connection:
+            return connection.execute(counted).scalar_one()
+
+    def rows(self, stream: Stream, after: Position | None, upper: Position) -> Iterator[Row]:
+        """The rows behind a position up to another; while they are worked on, no transaction is open in base A."""
+        while page := self._page(stream, after, upper):
+            yield from page
+            after = page[-1].position
+
+    def _page(self, stream: Stream, after: Position | None, upper: Position) -> list[Row]:
+        """The next rows: at most 1,000, and fewer where they are long."""
+        statement = stream.within(after, upper).order_by(stream.at, stream.key).limit(PAGE_ROWS)
+        page: list[Row] = []
+        room = PAGE_CHARACTERS
+        with self.reading() as connection:
+            for found in connection.execute(statement, execution_options={"yield_per": FETCHED_ROWS}):
+                page.append(stream.make(found))
+                room -= page[-1].characters
+                if room < 0:
+                    break
+        return page
+
+    def current(self, keys: Sequence[Any]) -> dict[str, Row]:
+        """The articles of these raw keys as they are now, by external id."""
+        stream = _articles(self.mapping.articles)
+        with self.reading() as connection:
+            found = connection.execute(stream.statement.where(stream.key.in_([_raw(key) for key in keys])))
+            rows = [stream.make(each) for each in found]
+        return {row.external_id: row for row in rows}
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A connection whose failures are SourceAway."""
+        try:
+            with self.engine.connect() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise SourceAway(f"Base A cannot be read: {_plainly(error)}") from error
+
+
+def open_source(url: str, mapping: SourceMapping) -> Source:
+    """A source whose tables and columns are there. Raises Misconfigured, SourceAway."""
+    source = Source(_engine(url), mapping)
+    with source.reading() as connection:
+        return replace(source, mapping=_checked(mapping, _Tables(connection)))
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        parsed = parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
+        is_sqlite = parsed.get_backend_name() == "sqlite"
+        if is_sqlite and parsed.database:
+            _check_file(parsed.database)
+        return create_engine(parsed, pool_pre_ping=not is_sqlite, pool_use_lifo=True)
+    except (ArgumentError, ValueError) as error:
+        raise Misconfigured(NO_URL) from error
+    except (NoSuchModuleError, ImportError) as error:
+        raise Misconfigured(f"There is no driver here for {url.split(':', 1)[0]}:// databases") from error
+
+
+def _check_file(path: str) -> None:
+    # SQLite would make an empty database of a wrong name.
+    if not path.startswith(":") and not path.startswith("file:") and not Path(path).is_file():
+        raise Misconfigured(f"There is no database {path}")
+
+
+class _Tables:
+    """The tables of a database and their columns."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._inspector = inspect(connection)
+
+    def columns(self, name: str) -> list[str] | None:
+        """None where there is no such table."""
+        schema, _, bare = name.rpartition(".")
+        if not self._inspector.has_table(bare, schema or None):
+            return None
+        return [each["name"] for each in self._inspector.get_columns(bare, schema or None)]
+
+    def names(self) -> list[str]:
+        """Those of the default schema."""
+        return self._inspector.get_table_names()
+
+
+def _checked(mapping: SourceMapping, tables: _Tables) -> SourceMapping:
+    """The mapping as far as the database has it; a given one must be there whole."""
+    if not mapping.is_given:
+        mapping = _as_far_as_there(mapping, tables)
+    for each in (mapping.articles, mapping.tombstones):
+        if each is not None:
+            _check(each, tables)
+    return mapping
+
+
+def _as_far_as_there(mapping: SourceMapping, tables: _Tables) -> SourceMapping:
+    articles, tombstones = mapping.articles, mapping.tombstones
+    if tombstones is not None and tables.columns(tombstones.table) is None:
+        tombstones = None
+    if "row_version" in (tables.columns(articles.table) or ["row_version"]):
+        return replace(mapping, tombstones=tombstones)
+    return replace(
+        mapping,
+        articles=replace(articles, row_version=None),
+        tombstones=tombstones and replace(tombstones, row_version=None),
+    )
+
+
+def _check(mapped: Articles | Tombstones, tables: _Tables) -> None:
+    columns = tables.columns(mapped.table)
+    if columns is None:
+        raise Misconfigured(f"Base A has no table {mapped.table!r}{did_you_mean(mapped.table, tables.names())}")
+    named = {value for name, value in vars(mapped).items() if name != "table" and value is not None}
+    for name in sorted(named - set(columns)):
+        raise Misconfigured(f"The table {mapped.table!r} has no column {name!r}{did_you_mean(name, columns)}")
+
+
+def _articles(mapped: Articles) -> Stream:
+    of = _from(mapped.table, mapped.id, mapped.title, mapped.content, mapped.updated_at, mapped.row_version)
+    at, key = of.c[mapped.updated_at], of.c[mapped.id]
+    version = of.c[mapped.row_version] if mapped.row_version else at
+    read = select(at, key, version, of.c[mapped.title], of.c[mapped.content])
+
+    def make(found: Any) -> Row:
+        at, key, version, title, content = found
+        return Row(Position(at, key), _version(version), title, content)
+
+    return Stream("articles", of, at, key, read, make)
+
+
+def _tombstones(mapped: Tombstones, articles: Stream) -> Stream:
+    of = _from(mapped.table, mapped.id, mapped.deleted_at, mapped.row_version)
+    at, key = of.c[mapped.deleted_at], of.c[mapped.id]
+    version = of.c[mapped.row_version] if mapped.row_version else at
+    is_back = exists(select(1).select_from(articles.of).where(articles.key == key))
+    read = select(at, key, version).where(not_(is_back))
+
+    def make(found: Any) -> Row:
+        at, key, version = found
+        return Row(Position(at, key), _version(version), is_gone=True)
+
+    return Stream("tombstones", of, at, key, read, make)
+
+
+def _from(name: str, *columns: str | None) -> FromClause:
+    # Columns without types: what the driver gives goes back as it came, so that equal times stay equal.
+    schema, _, bare = name.rpartition(".")
+    return table(bare, *(column(each) for each in dict.fromkeys(columns) if each), schema=schema or None)
+
+
+def _version(raw: Any) -> int | None:
+    """None for what is neither a number nor a time: the core then says so, and the row is parked."""
+    if isinstance(raw, int | Decimal):
+        return int(raw)
+    try:
+        return microseconds(raw)
+    except ValueError:
+        return None
+
+
+def _raw(value: Any) -> ColumnElement[Any]:
+    return bindparam(None, value, NullType())
+
+
+def _behind(stream: Stream, position: Position) -> ColumnElement[bool]:
+    at, key = _raw(position.at), _raw(position.key)
+    if position.key is None:
+        return stream.at >= at
+    # Said twice, so that every planner takes the range of the index.
+    return and_(stream.at >= at, or_(stream.at > at, stream.key > key))
+
+
+def _up_to(stream: Stream, position: Position) -> ColumnElement[bool]:
+    at, key = _raw(position.at), _raw(position.key)
+    return and_(stream.at <= at, or_(stream.at < at, stream.key <= key))
+
+
+def _plainly(error: SQLAlchemyError) -> str:
+    """The driver's first line; what it says of a failed login names a user and a host, never a password."""
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().split("\n", 1)[0][:300]

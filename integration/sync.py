@@ -1,0 +1,145 @@
+"""One run: what changed in base A since the last one goes to the core, and the watermark follows what was confirmed."""
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from integration.batches import Batch, apply, batches
+from integration.core_client import CoreClient, Verdict
+from integration.errors import Misconfigured
+from integration.rows import Position, Row, earlier
+from integration.sources import Source, Stream
+from integration.watermarks import Parked, State, Window
+
+IN_FLIGHT = 2
+"""Batches on their way at once: the next one is read and sent while the core commits the one before."""
+Advance = Callable[[int], object]
+
+
+@dataclass
+class Tally:
+    """What a run did: rows by outcome; those that were refused are `parked`."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return self.outcomes.total()
+
+    def text(self) -> str:
+        """It for a person."""
+        told = ", ".join(f"{count:,} {outcome}" for outcome, count in sorted(self.outcomes.items()))
+        return f"{self.rows:,} rows read" + (f": {told}" if told else "")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to read: a window of each stream that has one, and how many rows are in it."""
+
+    windows: list[tuple[Stream, Window]]
+    rows: int
+
+
+@dataclass(frozen=True)
+class Sync:
+    """A route from base A to the core, with its memory."""
+
+    source: Source
+    core: CoreClient
+    state: State
+    origin: str
+    overlap: timedelta
+
+    def plan(self) -> Plan:
+        """The windows of the next run: what the last one left, else from the watermark to the end as it is now."""
+        windows = []
+        for stream in self.source.streams():
+            window = self.state.window(stream.name) or self._next_window(stream)
+            if window is not None:
+                windows.append((stream, window))
+        rows = sum(self.source.count(stream, window.after, window.upper) for stream, window in windows)
+        return Plan(windows, rows)
+
+    def run(self, plan: Plan, advance: Advance) -> Tally:
+        """Apply it; killed at any moment, the next run goes on behind the last batch that was confirmed."""
+        tally = Tally()
+        self._retry_parked(tally)
+        for stream, window in plan.windows:
+            self.state.open(stream.name, window)
+            for batch, verdicts in self._applied(self.source.rows(stream, window.after, window.upper)):
+                parked, settled = _sorted(batch, verdicts)
+                self.state.confirm(stream.name, batch.rows[-1].position, parked, settled)
+                _count(tally, verdicts)
+                advance(len(batch.rows))
+            self.state.finish(stream.name, window.upper)
+        return tally
+
+    def rehearse(self, plan: Plan) -> Iterator[tuple[Row, Verdict]]:
+        """What a run would do to each row, as the core judges it; nothing is changed."""
+        for rows in (self._parked_rows(), *(self._window_rows(each) for each in plan.windows)):
+            for batch in batches(rows, self.origin):
+                yield from zip(batch.rows, apply(self.core, batch, is_rehearsal=True), strict=True)
+
+    def _next_window(self, stream: Stream) -> Window | None:
+        upper = self.source.last(stream)
+        if upper is None:
+            return None
+        watermark = self.state.watermark(stream.name)
+        if watermark is None:
+            return Window(None, upper)
+        try:
+            return Window(Position(earlier(watermark, self.overlap), None), upper)
+        except ValueError as error:
+            raise Misconfigured(f"The times of base A's {stream.name} are none: {watermark!r}") from error
+
+    def _window_rows(self, planned: tuple[Stream, Window]) -> Iterator[Row]:
+        stream, window = planned
+        return self.source.rows(stream, window.after, window.upper)
+
+    def _applied(self, rows: Iterator[Row]) -> Iterator[tuple[Batch, list[Verdict]]]:
+        """Batches in their order, each with what became of it."""
+        with ThreadPoolExecutor(IN_FLIGHT) as pool:
+            on_their_way: deque[tuple[Batch, Future[list[Verdict]]]] = deque()
+            for batch in batches(rows, self.origin):
+                on_their_way.append((batch, pool.submit(apply, self.core, batch)))
+                if len(on_their_way) == IN_FLIGHT:
+                    yield _arrived(on_their_way)
+            while on_their_way:
+                yield _arrived(on_their_way)
+
+    def _parked_rows(self) -> Iterator[Row]:
+        keys = [each.key for each in self.state.parked() if not each.is_gone]
+        return iter(self.source.current(keys).values())
+
+    def _retry_parked(self, tally: Tally) -> None:
+        """Try parked keys again, as base A has them now; those that are gone from it are its tombstones' business."""
+        parked = [each for each in self.state.parked() if not each.is_gone]
+        rows = self.source.current([each.key for each in parked])
+        self.state.settle([], [each.external_id for each in parked if each.external_id not in rows])
+        for batch in batches(iter(rows.values()), self.origin):
+            verdicts = apply(self.core, batch)
+            self.state.settle(*_sorted(batch, verdicts))
+            _count(tally, verdicts)
+
+
+def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tuple[Batch, list[Verdict]]:
+    batch, future = on_their_way.popleft()
+    return batch, future.result()
+
+
+def _sorted(batch: Batch, verdicts: list[Verdict]) -> tuple[list[Parked], list[str]]:
+    """The rows that were refused, and the keys of those that were not."""
+    told = list(zip(batch.rows, verdicts, strict=True))
+    parked = [
+        Parked(row.external_id, row.position.key, row.is_gone, verdict.code, verdict.detail)
+        for row, verdict in told
+        if verdict.outcome is None
+    ]
+    return parked, [row.external_id for row, verdict in told if verdict.outcome is not None]
+
+
+def _count(tally: Tally, verdicts: list[Verdict]) -> None:
+    tally.outcomes.update(verdict.outcome or "parked" for verdict in verdicts)
