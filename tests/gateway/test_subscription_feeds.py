@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +18,7 @@ from graphql_gateway.subscriptions.events import Event
 from graphql_gateway.subscriptions.standings import Pace, Token
 from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
 from tests.gateway.conftest import GraphQL
+from tests.gateway.relay import relayed
 from tests.gateway.subscribing import (
     ARTICLES,
     Socket,
@@ -304,6 +306,24 @@ def test_a_grant_taken_back_takes_its_changes_along_and_one_given_brings_them(pl
         assert [socket.data(key)["version"] for _ in range(2)] == [version + 1, version + 2]
 
 
+def test_what_the_bearer_may_see_from_now_on_is_told_to_nobody_else(place: Place, tmp_path: Path) -> None:
+    """His token is not due to be looked at for five seconds: only the events' policy tells."""
+    tokens = [place.user(name, {"dataset": "transactions"}) for name in ("bob", "cat")]
+    with ExitStack() as stack:
+        served = stack.enter_context(gateway(place.core.url, tmp_path))
+        sockets = [stack.enter_context(begun(served, token)) for token in tokens]
+        keys = []
+        for number, socket in enumerate(sockets, 1):
+            keys.append(socket.subscribe(DATASETS))
+            wait_until(lambda wanted=number: subscribers(served) == wanted)  # type: ignore[misc]
+        assert streams(served) == 1
+        place.grant("bob", dataset="secrets")
+        place.add("secrets", {"id": 3})
+        place.transact(600)
+        assert sockets[1].data(keys[1])["dataset"] == "transactions"
+        assert [sockets[0].data(keys[0])["dataset"] for _ in range(2)] == ["secrets", "transactions"]
+
+
 def test_a_subscriber_who_takes_nothing_is_left_and_no_other(place: Place) -> None:
     query = "subscription { articleChanged { article { content } } }"
     with begun(place.gateway, place.readers[0]) as socket, streamed(place.gateway, place.readers[1], query):
@@ -430,3 +450,31 @@ def test_a_figure_shows_what_its_reader_may_see_also_when_that_changes(place: Pl
         while (seen := sum(each["bought"] for each in socket.data(key)["products"])) == everything:
             pass
         assert 0 < seen < everything
+
+
+def test_a_core_that_cannot_be_reached_for_a_moment_costs_no_event(place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        relay = stack.enter_context(relayed(place.core.url))
+        served = stack.enter_context(gateway(relay.url, tmp_path))
+        socket = stack.enter_context(begun(served, place.readers[0]))
+        key = socket.subscribe(ARTICLES)
+        wait_until(lambda: subscribers(served) == streams(served) == 1)
+        place.create("Before")
+        assert titles(socket, key, 1) == ["Before"]
+        relay.cut()
+        wait_until(lambda: streams(served) == 0)
+        place.create("Meanwhile")
+        relay.mend()
+        place.create("Afterwards")
+        assert titles(socket, key, 2) == ["Meanwhile", "Afterwards"]
+
+
+def test_a_token_that_nobody_confirms_counts_for_nothing(place: Place, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        relay = stack.enter_context(relayed(place.core.url))
+        served = stack.enter_context(gateway(relay.url, tmp_path, SUBSCRIPTION_CHECK_SECONDS="0.2"))
+        socket = stack.enter_context(begun(served, place.readers[0]))
+        key = socket.subscribe(ARTICLES)
+        wait_until(lambda: subscribers(served) == 1)
+        relay.cut()
+        assert code(socket.next(key, 4)) == "UPSTREAM_UNAVAILABLE"
