@@ -4,6 +4,7 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,33 +16,42 @@ DOCUMENT = (ROOT / "docs" / "GRAPHQL.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
-def descendants(kind: type) -> Iterator[type]:
+def descendants(kind: type[Any]) -> Iterator[type[Any]]:
     """A class and all below it."""
     yield kind
     for below in kind.__subclasses__():
         yield from descendants(below)
 
 
+def written(package: str) -> Iterator[ast.expr]:
+    """What is given as a code anywhere in a package: `f(code=…)`, and `code = …` in a class."""
+    for path in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                yield from (keyword.value for keyword in node.keywords if keyword.arg == "code")
+            if isinstance(node, ast.ClassDef):
+                yield from (each.value for each in node.body if isinstance(each, ast.Assign) and is_code(each.targets))
+
+
+def is_code(targets: list[ast.expr]) -> bool:
+    """Whether an assignment is to `code`."""
+    return [target.id for target in targets if isinstance(target, ast.Name)] == ["code"]
+
+
 def named(package: str) -> set[str]:
-    """The codes that calls give in a package: `code="…"`."""
-    return {
-        keyword.value.value
-        for path in (ROOT / package).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Call)
-        for keyword in node.keywords
-        if keyword.arg == "code" and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, str)
-    }
+    """The codes that are written as texts in a package."""
+    values = (node.value for node in written(package) if isinstance(node, ast.Constant))
+    return {value for value in values if isinstance(value, str)}
 
 
-def codes(package: str, root: type) -> set[str]:
+def codes(package: str, root: type[Any]) -> set[str]:
     """All codes of a package, in capitals."""
     declared = {kind.code for kind in descendants(root) if isinstance(getattr(kind, "code", None), str)}
     return {code.upper() for code in declared | named(package)}
 
 
 @pytest.mark.parametrize(("package", "root"), [("rest_api", Refusal), ("graphql_gateway", Failure)])
-def test_every_code_has_its_row(package: str, root: type) -> None:
+def test_every_code_has_its_row(package: str, root: type[Any]) -> None:
     assert codes(package, root) - set(ROW.findall(DOCUMENT)) == set()
 
 

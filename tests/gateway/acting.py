@@ -15,7 +15,7 @@ PATIENCE_SECONDS = 10
 ARTICLE = {"id": 1, "title": "a", "content": "", "author_id": 1, "version": 1}
 READ = "{ getArticle(id: 1) { success code article { id } } }"
 WRITE = 'mutation { createArticle(title: "a", content: "") { success article { id } } }'
-FOUND = {"data": {"getArticle": {"success": True, "code": None, "article": {"id": 1}}}}
+FOUND = {"getArticle": {"success": True, "code": None, "article": {"id": 1}}}
 
 
 @dataclass

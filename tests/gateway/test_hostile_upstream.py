@@ -91,7 +91,7 @@ def test_a_catalog_that_is_none_tells_nothing_either(acting: tuple[Upstream, Gra
 def test_the_gateway_is_whole_after_all_that(acting: tuple[Upstream, GraphQL, Live]) -> None:
     told, client, _ = acting
     told.will(replying(200, ARTICLE))
-    assert client.run(READ) == FOUND
+    assert client.run(READ)["data"] == FOUND
 
 
 def test_a_change_whose_answer_was_lost_may_have_been_made_and_one_that_was_refused_was_not(

@@ -38,7 +38,7 @@ def breaking(before_a_breaker: tuple[Upstream, GraphQL]) -> tuple[Upstream, Grap
     """The same, its breaker closed."""
     told, client = before_a_breaker
     told.will(replying(200, ARTICLE))
-    until(lambda: client.run(READ) == FOUND)
+    until(lambda: client.run(READ)["data"] == FOUND)
     return told, client
 
 
@@ -55,7 +55,7 @@ class TestRetries:
         told, client = acting
         told.will(replying(503, OVERLOADED, Retry_After="1"), replying(200, ARTICLE))
         started = time.monotonic()
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
         assert 1 <= time.monotonic() - started < 1.5
         assert len(told.received) == 2
 
@@ -153,9 +153,9 @@ class TestBreaker:
         assert told.received == []
         assert "may have been made" not in str(client.run(WRITE))
         wait_until(opened + 0.45)
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
         assert client.samples("graphql_upstream_breaker_state") == {"": 0}
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
 
     def test_one_probe_at_a_time_goes_and_its_failure_keeps_it_open(self, breaking: tuple[Upstream, GraphQL]) -> None:
         told, client = breaking
@@ -184,7 +184,7 @@ class TestBreaker:
         for _ in range(8):
             client.run(READ)
         told.will(replying(200, ARTICLE))
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
 
     def test_clients_who_leave_do_not_open_it(self, breaking: tuple[Upstream, GraphQL]) -> None:
         told, client = breaking
@@ -196,7 +196,7 @@ class TestBreaker:
             leaving.leave()
             assert held.cut.wait(5)
         told.will(replying(200, ARTICLE))
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
 
 
 def wait_until(moment: float) -> None:
@@ -229,7 +229,7 @@ def together(told: Upstream, clients: list[GraphQL], *, calls: int, query: str =
             held.wait()
         until(lambda: shared(clients[0]) == before + len(clients) - calls)
         held.let_go()
-        found = [answer.result() for answer in answers]
+        found = [answer.result()["data"] for answer in answers]
     assert len(told.received) == calls
     return found
 
@@ -267,13 +267,13 @@ class TestSharing:
     def test_an_answer_that_came_serves_nobody_who_asks_later(self, acting: tuple[Upstream, GraphQL]) -> None:
         told, client = acting
         told.will(replying(200, ARTICLE))
-        assert client.run(READ) == client.run(READ) == FOUND
+        assert client.run(READ)["data"] == client.run(READ)["data"] == FOUND
         assert len(told.received) == 2
 
     def test_changes_are_never_shared(self, acting: tuple[Upstream, GraphQL]) -> None:
         told, client = acting
         answers = together(told, [client] * 2, calls=2, query=WRITE)
-        assert all(answer["data"]["createArticle"]["success"] for answer in answers)
+        assert all(answer["createArticle"]["success"] for answer in answers)
 
     def test_a_read_after_ones_own_change_is_a_call_of_its_own(self, acting: tuple[Upstream, GraphQL]) -> None:
         told, client = acting
@@ -287,7 +287,7 @@ class TestSharing:
             after.wait()
             before.let_go()
             after.let_go()
-            assert early.result() == FOUND
+            assert early.result()["data"] == FOUND
             assert late.result()["data"]["getArticle"]["article"] == {"id": 2}
 
     def test_a_failure_is_shared_too_and_then_tried_again_together(self, acting: tuple[Upstream, GraphQL]) -> None:
@@ -301,7 +301,7 @@ class TestSharing:
             answers.append(threads.submit(client.run, named(READ, 2)))
             until(lambda: shared(client) == before + 1)
             held.let_go()
-            assert [answer.result() for answer in answers] == [FOUND] * 2
+            assert [answer.result()["data"] for answer in answers] == [FOUND] * 2
 
     def test_the_log_says_under_which_request_a_shared_call_is_in_the_audit(
         self, acting: tuple[Upstream, GraphQL], tmp_path: Path
@@ -332,7 +332,7 @@ class TestClientsWhoLeave:
         assert time.monotonic() - started < 0.5
         assert client.samples("graphql_clients_gone_total")[""] == before + 1
         told.will(replying(200, ARTICLE))
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
 
     def test_a_shared_read_goes_on_for_who_stays(self, acting: tuple[Upstream, GraphQL]) -> None:
         told, client = acting
@@ -347,7 +347,7 @@ class TestClientsWhoLeave:
             leaving.leave()
             until(lambda: client.samples("graphql_clients_gone_total")[""] == gone + 1)
             held.let_go()
-            assert staying.result() == FOUND
+            assert staying.result()["data"] == FOUND
         assert (len(told.received), held.cut.is_set()) == (1, False)
 
     def test_a_change_that_was_sent_is_not_torn(self, acting: tuple[Upstream, GraphQL]) -> None:
@@ -362,7 +362,7 @@ class TestClientsWhoLeave:
         assert not held.cut.wait(0.1)
         held.let_go()
         told.will(replying(200, ARTICLE))
-        assert client.run(READ) == FOUND
+        assert client.run(READ)["data"] == FOUND
 
     def test_what_waits_in_the_queue_is_never_sent(self, tmp_path: Path) -> None:
         with upstream() as told, gateway(told.url, tmp_path, GATEWAY_CONNECTIONS="1") as live:
@@ -376,8 +376,8 @@ class TestClientsWhoLeave:
                     leaving.leave()
                 until(lambda: client.samples("graphql_clients_gone_total")[""] == 2)
                 held.let_go()
-                assert running.result() == FOUND
-            assert client.run(READ) == FOUND
+                assert running.result()["data"] == FOUND
+            assert client.run(READ)["data"] == FOUND
             assert [path for _, path, _ in told.received] == ["/articles/1"] * 2
 
 
