@@ -278,6 +278,12 @@ def test_what_cannot_be_said_of_a_dataset_is_refused_as_data(admin: GraphQL, rob
     assert str(hidden) == str(absent).replace("hidxen", "hidden")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "payments/rows", "payments/versions", "../articles", "payments?x"])
+def test_no_name_leads_to_another_route(admin: GraphQL, name: str) -> None:
+    answer = admin.result(DESCRIBE, name=name, description="Mine")
+    assert (answer["code"], answer["dataset"]) == ("NOT_FOUND", None)
+
+
 def test_rows_are_appended_digit_for_digit(lake: LiveLake, admin: GraphQL) -> None:
     lake.write("exact", pa.table({"n": [0], "x": pa.array([Decimal(0)], pa.decimal128(38, 10))}))
     given = "1234567890123456789012345678.0123456789"
