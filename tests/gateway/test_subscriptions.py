@@ -301,7 +301,9 @@ def test_changes_come_as_server_sent_events(place: Place, method: str) -> None:
 
 def test_a_query_and_its_end_come_as_server_sent_events(place: Place) -> None:
     with streamed(place.gateway, place.reader, "{ me { role } }") as stream:
-        assert stream.next() == ("next", {"data": {"me": {"role": "READER"}}})
+        name, body = stream.next()
+        assert (name, body["data"]) == ("next", {"me": {"role": "READER"}})
+        assert body["extensions"]["cost"]["requested"] == 2
         assert stream.next() == ("complete", None)
         assert stream.response.read() == b""
 
