@@ -9,6 +9,7 @@ import pytest
 from graphql import parse, print_ast
 
 from tests.gateway.conftest import GraphQL
+from tests.gateway.lake import LiveLake
 from tests.live import call
 from tests.npm.running import Node
 from tests.servers import free_port
@@ -121,7 +122,24 @@ def test_nobody_gets_an_entity_without_a_token(nobody: GraphQL, articles: list[W
     assert {each["extensions"]["code"] for each in found["errors"]} == {"UNAUTHENTICATED"}
 
 
-@pytest.mark.parametrize("who", ["nobody", "editor"])
+@pytest.fixture(scope="module")
+def owner(lake: LiveLake) -> GraphQL:
+    """Who has datasets, and so fields that are made of them."""
+    return lake.admin()
+
+
+def test_datasets_are_entities_by_their_names_by_one_call(owner: GraphQL) -> None:
+    names = ["payments", "nowhere", "sales.eu", "payments"]
+    representations = [{"__typename": "Dataset", "name": name} for name in names]
+    document = "query($of: [_Any!]!) { _entities(representations: $of) { ... on Dataset { name kind } } }"
+    before = calls(owner, "/data/datasets")
+    answer = owner.run(document, of=representations)
+    assert [each and each["name"] for each in answer["data"]["_entities"]] == ["payments", None, "sales.eu", "payments"]
+    assert [each["extensions"]["code"] for each in answer["errors"]] == ["NOT_FOUND"]
+    assert calls(owner, "/data/datasets") == before + 1
+
+
+@pytest.mark.parametrize("who", ["nobody", "editor", "owner"])
 def test_the_schema_composes_with_both_composers(who: str, node: Node, request: pytest.FixtureRequest) -> None:
     client: GraphQL = request.getfixturevalue(who)
     other = (
