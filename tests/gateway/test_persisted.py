@@ -178,6 +178,15 @@ def test_only_trusted_documents_run_where_that_is_asked_for(reader: GraphQL, tru
         assert code(client, by_hash(text)) == "PERSISTED_QUERY_NOT_IN_LIST"
 
 
+def test_a_stream_of_events_is_no_way_around_it(reader: GraphQL, trusting: tuple[Live, Live]) -> None:
+    client = GraphQL(trusting[1].url, {**reader.headers, "Accept": "text/event-stream"})
+    assert "QUERY_NOT_IN_SAFELIST" in client.post({"query": "{ __typename }"})[1]
+    secret = client.post({"documentId": "secret"})[1]
+    assert "INVALID" in secret
+    assert "salaries" not in secret
+    assert '"success":true' in client.post({"documentId": "newest"})[1]
+
+
 def test_who_may_not_read_what_a_trusted_document_names_does_not_learn_the_names(
     reader: GraphQL, trusting: tuple[Live, Live]
 ) -> None:
