@@ -9,16 +9,19 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import structlog
+
 from graphql_gateway.errors import Failure, Malformed, Overloaded, described
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.rest_client import Caller
 from graphql_gateway.subscriptions.operations import Operations, Refused
 from graphql_gateway.subscriptions.wire import Left, Wire
 
-NORMAL = 1000
+NORMAL, INTERNAL = 1000, 1011
 MAX_ID_CHARACTERS = 128
 AUTHORIZATION = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,8191}")
 Message = dict[str, Any]
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,8 @@ class Conversation(ABC):
     async def run(self) -> None:
         """Talk until one side has enough."""
         tasks: list[asyncio.Future[Any]] = [asyncio.create_task(each) for each in self._parts()]
+        for task in tasks:
+            task.add_done_callback(self._ended)
         try:
             await asyncio.wait({*tasks, self.wire.closing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -143,6 +148,12 @@ class Conversation(ABC):
         self.busy_at = time.monotonic()
         if self.running.get(key) is task:
             del self.running[key]
+        self._ended(task)
+
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("unexpected error on a socket", exc_info=error)
+            self.wire.close(INTERNAL, "An internal error occurred")
 
 
 def id_of(message: Message) -> str:

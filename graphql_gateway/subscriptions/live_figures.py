@@ -25,6 +25,11 @@ class LiveFigure:
         self._reader: Token | None = None
         self._reading: asyncio.Task[None] | None = None
 
+    def renew(self) -> None:
+        """Have it read again for who comes now, unless it was within the last second: its window goes on."""
+        if time.monotonic() - self._read_at > PERIOD_SECONDS:
+            self._sequence = -1
+
     async def value(self, token: Token, read: Read, sequence: int) -> Any:
         """The figure as it is after an event, by `read` under a token where nobody else reads it.
 

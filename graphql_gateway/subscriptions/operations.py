@@ -8,6 +8,7 @@ from functools import partial
 from inspect import isawaitable
 from typing import Any
 
+import structlog
 from graphql import (
     ExecutionResult,
     Executor,
@@ -34,6 +35,7 @@ from graphql_gateway.subscriptions.standings import Tokens
 from graphql_gateway.subscriptions.subscriber import Subscriber
 from graphql_gateway.subscriptions.subscription import Subscription
 
+log = structlog.get_logger(__name__)
 Body = dict[str, Any]
 EVERY_KIND = frozenset(OperationType)
 READS = EVERY_KIND - {OperationType.MUTATION}
@@ -108,7 +110,7 @@ class Operations:
         token = self.tokens.of(asked.caller)
         subscriber = Subscriber(token, label)
         try:
-            with self._counted():
+            with self._counted(label):
                 await token.held(subscriber)
                 executor = await self._executor(asked)
                 executor.context_value = Subscription(
@@ -152,12 +154,16 @@ class Operations:
         return Core(self.client, caller, time.monotonic() + self.deadline_seconds)
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, label: str) -> Iterator[None]:
+        started, code = time.monotonic(), None
         try:
             yield
         except Failure as failure:
-            self.metrics.ended.labels(failure.code).inc()
+            code = failure.code
+            self.metrics.ended.labels(code).inc()
             raise
+        finally:
+            log.info("subscription", operation=label, code=code, seconds=round(time.monotonic() - started, 1))
 
 
 def _operation(ready: Ready, asked: Asked) -> OperationDefinitionNode:

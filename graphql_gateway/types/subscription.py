@@ -10,7 +10,7 @@ from ariadne.types import SchemaBindable
 
 from graphql_gateway.rest_client import Call, Info
 from graphql_gateway.subscriptions.events import ARTICLES, DATASETS, JOBS, Event
-from graphql_gateway.subscriptions.hub import Moved, Told
+from graphql_gateway.subscriptions.hub import Joined, Moved, Told
 from graphql_gateway.subscriptions.subscription import RightsChanged, Source, Subscription
 from graphql_gateway.types.article import ROUTE as ARTICLES_ROUTE
 from graphql_gateway.types.entities import Row, entity_of
@@ -143,6 +143,8 @@ async def _figure(subscription: Subscription, call: Call) -> AsyncGenerator[Told
                 continue
             policy, token = subscription.policy, subscription.subscriber.token
             figure = subscription.figures.of(call, policy)
+            if isinstance(told, Joined):
+                figure.renew()
             try:
                 value = await figure.value(token, partial(subscription.read_under, policy, call), told.sequence)
             except RightsChanged:

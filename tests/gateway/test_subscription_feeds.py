@@ -15,6 +15,7 @@ import pytest
 from deltalake import write_deltalake
 
 from graphql_gateway.subscriptions.events import Event
+from graphql_gateway.subscriptions.live_figures import PERIOD_SECONDS
 from graphql_gateway.subscriptions.standings import Pace, Token
 from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
 from tests.gateway.conftest import GraphQL
@@ -430,6 +431,14 @@ def test_a_subscription_to_what_is_hidden_from_now_on_is_ended(place: Place) -> 
         ended = socket.next(key)
         assert ended["type"] == "error"
         assert "Cannot query field 'transactions'" in ended["payload"][0]["message"]
+
+
+def test_who_comes_later_is_told_the_figure_of_that_moment(place: Place) -> None:
+    query = 'subscription { spendChanged(window: "1d") { to } }'
+    with begun(place.gateway, place.admin) as socket:
+        first = socket.data(socket.subscribe(query))["to"]
+        time.sleep(PERIOD_SECONDS)
+        assert socket.data(socket.subscribe(query))["to"] > first
 
 
 def reads(place: Place, route: str) -> float:
