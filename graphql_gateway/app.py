@@ -87,7 +87,7 @@ def create_app(settings: Settings) -> ASGIApp:
         Route("/health/ready", health.Readiness(client).answer),
         Route("/metrics", health.Metrics(shown, settings.metrics_token).answer),
     ]
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _problem})
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _problem, Exception: _problem})
     app.router.redirect_slashes = False  # it would send callers to whatever host they named
     return Door(app, proxies)
 
@@ -125,6 +125,7 @@ def _endpoint(
 def _problem(request: Request, error: Exception) -> Response:
     status = getattr(error, "status_code", 500)
     phrase = HTTPStatus(status).phrase
-    response = health.problem(status, phrase.lower().replace(" ", "_"), phrase, phrase, request.state.request_id)
+    code = "internal" if status == HTTPStatus.INTERNAL_SERVER_ERROR else phrase.lower().replace(" ", "_")
+    response = health.problem(status, code, phrase, phrase, request.state.request_id)
     response.headers.update(getattr(error, "headers", None) or {})
     return response

@@ -7,7 +7,6 @@ from uuid import uuid4
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from graphql_gateway.proxies import TrustedProxies
@@ -22,7 +21,6 @@ SECURITY_HEADERS = {
     "Cache-Control": "no-store",
 }
 STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
-INTERNAL = {"type": "urn:lakeport:problem:internal", "title": "Internal error", "status": 500, "code": "internal"}
 log = structlog.get_logger(__name__)
 
 
@@ -42,12 +40,9 @@ class Door:
         headers = Headers(scope=scope)
         request_id = _named(scope, headers)
         added = {"X-Request-ID": request_id, **(STRICT_TRANSPORT if self._is_secure(scope, headers) else {})}
-        has_started = False
 
         async def dressed(message: Message) -> None:
-            nonlocal has_started
             if message["type"] == "http.response.start":
-                has_started = True
                 _dress(MutableHeaders(scope=message), added)
             await send(message)
 
@@ -57,8 +52,6 @@ class Door:
             log.debug("the client left before its body had come")
         except Exception:
             log.exception("unexpected error")
-            if not has_started:
-                await JSONResponse(INTERNAL, 500, media_type="application/problem+json")(scope, receive, dressed)
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
         _named(scope, Headers(scope=scope))
