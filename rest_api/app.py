@@ -36,6 +36,7 @@ from rest_api.resources import (
     articles,
     audit,
     datasets,
+    digests,
     documentation,
     events,
     exports,
@@ -65,6 +66,7 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 RESOURCES = (
     auth_resource,
     articles,
+    digests,
     datasets,
     rows,
     row_writes,

@@ -11,6 +11,9 @@ from sqlalchemy.types import TypeDecorator
 BigId = BigInteger().with_variant(Integer(), "sqlite")
 """A 64-bit surrogate key; SQLite only counts up by itself on a column of type INTEGER."""
 
+INTERNAL = {"internal": True}
+"""Marks a column that is no data of its table: datasets do not have it."""
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """A point in time, always aware and in UTC; refuses naive values."""

@@ -126,6 +126,7 @@ class BatchSchema(WireSchema):
         validate=validate.Length(1, 1_000),
         metadata={"description": "the changes, in the order in which they apply"},
     )
+    dry_run = StrictBoolean(metadata={"description": "say what would become of each, and change nothing"})
 
 
 class OutcomeSchema(WireSchema):
@@ -213,8 +214,10 @@ def delete_article(article_id: int) -> None:
 @allow(Rule.EDITOR, body_limit="batch_bytes")
 def apply_batch() -> dict[str, Any]:
     """Apply up to 1,000 changes from elsewhere; newest wins, and those that cannot be applied are named."""
-    accepted, rejected = _operations(json_body())
-    outcomes, refused = article_batches.apply_batch(session(), accepted)
+    body = json_body()
+    accepted, rejected = _operations(body)
+    apply = article_batches.rehearse_batch if body.get("dry_run") else article_batches.apply_batch
+    outcomes, refused = apply(session(), accepted)
     return {
         "data": [
             {"index": each.index, "id": each.article.id if each.article else None, "outcome": each.outcome}

@@ -1,7 +1,7 @@
 """Batches of articles from elsewhere: the newest version wins, whatever order and however often changes arrive."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
 from rest_api.models.article import Article, ArticleTombstone
-from rest_api.services import articles
+from rest_api.services import articles, digests
 
 MAX_OPERATIONS = 1_000
 LOOKUP_ROWS = 400
@@ -86,6 +86,27 @@ def _judge_delete(version: int, stored: int | None, tombstone: int | None) -> st
 def apply_batch(session: Session, operations: Sequence[Operation]) -> tuple[list[Outcome], list[Rejection]]:
     """Apply operations in their order; those on unknown ids are rejected, the others stand."""
     state = _load(session, operations)
+    outcomes, rejections = _apply_all(session, state, operations)
+    for event_type, article in state.told:
+        articles.tell(session, event_type, article)
+    return outcomes, rejections
+
+
+def rehearse_batch(session: Session, operations: Sequence[Operation]) -> tuple[list[Outcome], list[Rejection]]:
+    """What `apply_batch` would do; everything is as before. Articles that are not there have no number."""
+    attempt = session.begin_nested()
+    outcomes, rejections = _apply_all(session, _load(session, operations), operations)
+    attempt.rollback()
+    return [replace(each, article=_if_there(session, each.article)) for each in outcomes], rejections
+
+
+def _if_there(session: Session, article: Article | None) -> Article | None:
+    return article if article is not None and article in session else None
+
+
+def _apply_all(
+    session: Session, state: _State, operations: Sequence[Operation]
+) -> tuple[list[Outcome], list[Rejection]]:
     outcomes: list[Outcome] = []
     rejections: list[Rejection] = []
     for operation in operations:
@@ -95,8 +116,6 @@ def apply_batch(session: Session, operations: Sequence[Operation]) -> tuple[list
         else:
             rejections.append(result)
     session.flush()
-    for event_type, article in state.told:
-        articles.tell(session, event_type, article)
     return outcomes, rejections
 
 
@@ -159,6 +178,7 @@ def _create(session: Session, state: _State, operation: Operation) -> Article:
         created_at=now,
         updated_at=now,
     )
+    digests.stamp(article)
     grave = state.tombstones.pop(operation.source, None)
     if grave is not None:
         session.flush()  # a row of this source may have gone in this very batch, and inserts are written first
@@ -178,6 +198,7 @@ def _set(state: _State, article: Article, operation: Operation) -> None:
     article.title, article.content = operation.title, operation.content
     article.version += 1
     article.updated_at = utc_now()
+    digests.stamp(article)
     state.told.append(("article.updated", article))
 
 

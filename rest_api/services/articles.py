@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, NotFound, PreconditionFailed
 from rest_api.models.article import Article, ArticleTombstone
-from rest_api.services import events
+from rest_api.services import digests, events
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def change_article(
         return article
     article.version += 1
     article.updated_at = utc_now()
+    digests.stamp(article)
     session.flush()
     tell(session, "article.updated", article)
     return article

@@ -23,6 +23,7 @@ RULES = {
     "get_articles": "reader",
     "post_articles": "editor",
     "post_articles_batch": "editor",
+    "get_articles_digest": "reader",
     "get_articles_article_id": "reader",
     "put_articles_article_id": "editor",
     "patch_articles_article_id": "editor",

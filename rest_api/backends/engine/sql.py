@@ -29,6 +29,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
+from sqlalchemy import Column as SqlColumn
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
@@ -41,7 +42,7 @@ from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL, Snapshot
 from rest_api.lake.views import Alternative, ViewColumn
-from rest_api.models.base import UtcDateTime
+from rest_api.models.base import INTERNAL, UtcDateTime
 from rest_api.query.conditions import Column, ColumnType
 from rest_api.query.sql import Page, Reading, Source, rendered
 
@@ -66,10 +67,14 @@ _KINDS: tuple[tuple[type[TypeEngine[Any]], ColumnType, str], ...] = (
 
 def snapshot_of(table: Table) -> Snapshot:
     """A table as a dataset; its primary key puts rows in a total order."""
-    shown = [column for column in table.columns if not isinstance(column.type, LargeBinary | JSON)]
+    shown = [column for column in table.columns if _is_shown(column)]
     columns = tuple(LakeColumn(column.name, _kind(column)[1]) for column in shown)
     key = tuple(Column(_hidden(column.name), _kind(column)[0]) for column in table.primary_key)
     return Snapshot(table.name, SQL, f"sql:{table.name}", columns, key=key)
+
+
+def _is_shown(column: SqlColumn[Any]) -> bool:
+    return not isinstance(column.type, LargeBinary | JSON) and INTERNAL.items().isdisjoint(column.info.items())
 
 
 class SqlEngine:
