@@ -79,9 +79,8 @@ class Size:
         value = variables.get(self.variable) if self.variable else None
         if isinstance(value, list):
             return len(value)
-        if value is None or isinstance(value, bool) or not isinstance(value, int):
-            return self.otherwise
-        return _within(value)
+        number = _whole(value)
+        return self.otherwise if number is None else _within(number)
 
 
 @dataclass(frozen=True)
@@ -242,14 +241,23 @@ def _default(definition: GraphQLField, name: str) -> int:
     return default.value if isinstance(default.value, int) else DEFAULT_MEMBERS
 
 
-def _defaults(operation: OperationDefinitionNode) -> dict[str, int]:
+def _defaults(operation: OperationDefinitionNode) -> dict[str, Any]:
+    """The defaults of variables, as far as they are numbers or have a length."""
     found = {each.variable.name.value: each.default_value for each in operation.variable_definitions or ()}
-    return {name: int(value.value[:4]) for name, value in found.items() if isinstance(value, IntValueNode)}
+    numbers = {name: int(value.value[:4]) for name, value in found.items() if isinstance(value, IntValueNode)}
+    return numbers | {name: list(value.values) for name, value in found.items() if isinstance(value, ListValueNode)}
 
 
 def _literal(value: ValueNode, default: int) -> int:
     # Four characters tell all that matters of a number that is cut at 100.
     return _within(int(value.value[:4])) if isinstance(value, IntValueNode) and value.value != "-" else default
+
+
+def _whole(value: Any) -> int | None:
+    """What an Int is given; `100.0` is taken for one, too."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _within(members: int) -> int:

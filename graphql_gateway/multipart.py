@@ -6,7 +6,6 @@ The parts come in this order: `operations`, `map`, the file; nothing follows the
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
-from email.message import Message
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -15,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, MultipartDecoder, NeedData, Preamble
 
 from graphql_gateway.errors import Malformed, TooLarge
+from graphql_gateway.graphql_http import content_type
 from graphql_gateway.rest_client import Core
 from graphql_gateway.strict_json import loads
 from graphql_gateway.uploads import Form, Uploads
@@ -31,7 +31,7 @@ ONE_FILE = "A request uploads one file: map names one part and one null among th
 
 def is_multipart(request: Request) -> bool:
     """Whether a request claims to be one."""
-    return request.method == "POST" and _content_type(request.headers).get_content_type() == FORM
+    return request.method == "POST" and content_type(request.headers).get_content_type() == FORM
 
 
 @dataclass(eq=False)
@@ -144,16 +144,10 @@ def _check_preflight(headers: Headers) -> None:
 
 
 def _boundary(headers: Headers) -> bytes:
-    boundary = _content_type(headers).get_param("boundary") or ""
+    boundary = content_type(headers).get_param("boundary") or ""
     if not isinstance(boundary, str) or not 0 < len(boundary) <= 70 or not boundary.isascii():
         raise Malformed("The Content-Type names no boundary of 1 to 70 characters")
     return boundary.encode()
-
-
-def _content_type(headers: Headers) -> Message:
-    message = Message()
-    message["content-type"] = headers.get("content-type", "")
-    return message
 
 
 def _target(mapping: Any) -> tuple[str, list[str]]:

@@ -77,6 +77,4 @@ async def connection_below(
 
 def path_of(name: str) -> str:
     """The path of a dataset. Raises Refusal for what is no dataset's name and would lead elsewhere."""
-    if "/" in name or not name.strip("."):
-        raise not_found("Dataset", name)
-    return below(ROUTE, name)
+    return below(ROUTE, "Dataset", name)

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from ariadne.types import SchemaBindable
 from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema
 
-from graphql_gateway.errors import invalid
+from graphql_gateway.errors import invalid, not_found
 from graphql_gateway.types.filters import filter_pairs, order_text
 from graphql_gateway.types.selections import Selection
 
@@ -97,8 +97,10 @@ def page_size(first: int | None, default: int, most: int) -> int:
     return size
 
 
-def below(path: str, name: str) -> str:
-    """The path of what is called so below another."""
+def below(path: str, type_: str, name: str) -> str:
+    """The path of what is called so below another. Raises Refusal for what is no name and would lead elsewhere."""
+    if "/" in name or not name.strip("."):
+        raise not_found(type_, name)
     return f"{path}/{quote(name, safe='')}"
 
 

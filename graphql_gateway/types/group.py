@@ -35,7 +35,7 @@ async def list_groups(_: object, info: Info, **arguments: Any) -> Row:
 
 async def read_group(_: object, info: Info, name: str) -> Row:
     """One group."""
-    group = await info.context.read(Call("GET", ONE, below(ROUTE, name)))
+    group = await info.context.read(Call("GET", ONE, below(ROUTE, "Group", name)))
     return await shown_one(info.context, group, Selection.of(info))
 
 
@@ -49,7 +49,7 @@ async def create_group(_: object, info: Info, name: str) -> Row:
 @answering(*ANSWERED)
 async def delete_group(_: object, info: Info, name: str) -> Row:
     """Nothing but that it succeeded."""
-    await info.context.send(Call("DELETE", ONE, below(ROUTE, name)))
+    await info.context.send(Call("DELETE", ONE, below(ROUTE, "Group", name)))
     return {}
 
 
@@ -68,4 +68,5 @@ async def remove_member(_: object, info: Info, group: str, username: str) -> Row
 
 
 def _member(group: str, username: str) -> str:
-    return below(f"{below(ROUTE, group)}/members", username)
+    members = f"{below(ROUTE, 'Group', group)}/members"
+    return below(members, "User", username)

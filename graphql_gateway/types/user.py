@@ -60,7 +60,7 @@ async def create_user(_: object, info: Info, **given: str) -> Row:
 @answering(*ANSWERED)
 async def change_user(_: object, info: Info, username: str, **given: Any) -> Row:
     """The user with what is given changed."""
-    return await _one(info, Call("PATCH", ONE, below(ROUTE, username), body=given))
+    return await _one(info, Call("PATCH", ONE, below(ROUTE, "User", username), body=given))
 
 
 @answering(*ANSWERED)

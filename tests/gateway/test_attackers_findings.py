@@ -1,0 +1,57 @@
+"""Holes that an attacker found, each by what he did."""
+
+import time
+
+import pytest
+
+from tests.gateway.conftest import GraphQL
+from tests.live import Live, LiveCore
+
+QUICK_SECONDS = 1.0
+NESTED = "{ __typename ... on User { id articles(first: 100) { id title content version } } }"
+
+
+@pytest.fixture(scope="module")
+def admin(live_core: LiveCore, live_gateway: Live) -> GraphQL:
+    """The administrator."""
+    token = live_core.log_in("admin", live_core.admin_password)
+    return GraphQL(live_gateway.url, {"Authorization": f"Bearer {token}"})
+
+
+def test_a_content_type_that_takes_long_to_read_is_not_read(nobody: GraphQL) -> None:
+    started = time.monotonic()
+    status, text, _ = nobody.post(
+        {"query": "{ __typename }"}, **{"Content-Type": 'application/json; a="' + ";" * 60_000}
+    )
+    assert (status, "UNSUPPORTED_MEDIA_TYPE" in text) == (415, True)
+    assert time.monotonic() - started < QUICK_SECONDS
+
+
+def test_a_content_type_with_a_huge_number_is_no_mistake_of_ours(nobody: GraphQL) -> None:
+    numbered = f"application/json; charset*{'1' * 5_000}=x"
+    assert nobody.post({"query": "{ __typename }"}, **{"Content-Type": numbered})[0] == 415
+
+
+@pytest.mark.parametrize("name", ["{group}/members/{member}", "..", ".", ""])
+def test_no_name_of_a_group_leads_to_another_route(admin: GraphQL, reader: GraphQL, name: str) -> None:
+    member, group = reader.result("{ me { username } }")["username"], f"g{time.monotonic_ns()}"
+    assert admin.result("mutation ($n: String!) { createGroup(name: $n) { success } }", n=group)["success"]
+    adding = "mutation ($g: String!, $u: String!) { addMember(group: $g, username: $u) { success } }"
+    assert admin.result(adding, g=group, u=member)["success"]
+    called = name.format(group=group, member=member)
+    told = admin.result("mutation ($n: String!) { deleteGroup(name: $n) { success errors code } }", n=called)
+    refused = {"success": False, "errors": [f"Group {called} is not there, or is not for you to see"]}
+    assert told == {**refused, "code": "NOT_FOUND"}
+    assert admin.result("query ($n: String!) { group(name: $n) { members } }", n=group) == {"members": [member]}
+
+
+def test_a_number_with_a_point_costs_what_it_asks_for(admin: GraphQL) -> None:
+    query = "query ($n: Int) { users(first: $n) { nodes { id articles(first: $n) { id title content } } } }"
+    error = admin.error(query, n=100.0)
+    assert error["extensions"]["code"] == "TOO_LARGE"
+
+
+def test_representations_in_a_default_cost_as_many_as_there_are(admin: GraphQL) -> None:
+    references = ",".join(f'{{__typename: "User", id: {number}}}' for number in range(1, 101))
+    query = f"query ($r: [_Any!]! = [{references}]) {{ _entities(representations: $r) {NESTED} }}"
+    assert admin.error(query)["extensions"]["code"] == "TOO_LARGE"
