@@ -15,6 +15,14 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 CALLS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128)
 
 
+class LineLogger(structlog.WriteLogger):
+    """Writes our own lines to standard error, without the standard library's machinery: every request writes one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
 def configure_logging(level: str) -> None:
     """Write every log line of this process to standard error as logfmt, tracebacks included, secrets never."""
     shared: list[structlog.typing.Processor] = [
@@ -37,9 +45,10 @@ def configure_logging(level: str) -> None:
     # It warns of every connection that a peer closed; the failed calls are counted and answered anyway.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*shared, renderer],
+        logger_factory=LineLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        cache_logger_on_first_use=True,
     )
 
 
