@@ -80,18 +80,10 @@ class UrlSource:
 async def entity_connection(info: Info, route: str, path: str, arguments: Mapping[str, Any]) -> Row:
     """A list of entities, with all that is selected under them."""
     selection = node_selection(info)
-    columns = ("select", ",".join(entity_of(selection.type).selected_columns(selection)))
-    return await _entities(info, UrlSource(route, path, [columns, *list_pairs(arguments)]), arguments)
-
-
-async def whole_connection(info: Info, route: str, path: str, arguments: Mapping[str, Any]) -> Row:
-    """A list of entities whose rows come whole, since not all of their members can be selected."""
-    return await _entities(info, UrlSource(route, path, list_pairs(arguments)), arguments)
-
-
-async def _entities(info: Info, source: Source, arguments: Mapping[str, Any]) -> Row:
-    rows, told = await connection(info, source, arguments)
-    await shown(info.context, rows, node_selection(info))
+    entity = entity_of(selection.type)
+    query = [*entity.select(entity.selected_columns(selection)), *list_pairs(arguments)]
+    rows, told = await connection(info, UrlSource(route, path, query), arguments)
+    await shown(info.context, rows, selection)
     return told
 
 

@@ -10,7 +10,7 @@ from graphql_gateway.errors import not_found
 from graphql_gateway.rest_client import Call, Core, Info
 from graphql_gateway.types.answers import answering
 from graphql_gateway.types.connections import Source, connection, entity_connection
-from graphql_gateway.types.entities import Entity, Row, below, entity_of
+from graphql_gateway.types.entities import Entity, Many, Row, below, entity_of
 from graphql_gateway.types.filters import filter_pairs
 from graphql_gateway.types.joins import shown_one
 from graphql_gateway.types.selections import Selection
@@ -30,7 +30,7 @@ def make_parts() -> list[SchemaBindable]:
     query.set_field("dataset", read_dataset)
     mutation.set_field("describeDataset", describe_dataset)
     column.set_alias("isMasked", "mask")
-    dataset = Entity("Dataset", ROUTE, COLUMNS, key="name")
+    dataset = Entity("Dataset", ROUTE, COLUMNS, {"grants": Many("Grant", "name", "dataset")}, key="name")
     kind = EnumType("DatasetKind", {each.upper(): each for each in KINDS})
     type_ = EnumType("ColumnType", {each.upper(): each for each in TYPES})
     return [query, mutation, dataset, column, kind, type_]

@@ -48,6 +48,8 @@ class Entity(SchemaBindable):
     joins: Mapping[str, One | Many] = field(default_factory=dict)
     key: str = "id"
     """The column that names an object: what its fields with resolvers of their own need of it."""
+    unselectable: frozenset[str] = frozenset()
+    """Columns that the core tells with whole rows only."""
 
     def bind_to_schema(self, schema: GraphQLSchema) -> None:
         """Let the type know its entity, and lists under its objects be found where a join has put them."""
@@ -61,6 +63,11 @@ class Entity(SchemaBindable):
         """The columns behind the selected fields, in a stable order, since a cursor is bound to them."""
         columns = {self._column(name, selection.type.fields[name]) for name in selection.names}
         return sorted(columns) or [self.key]
+
+    def select(self, columns: Iterable[str]) -> Pairs:
+        """The parameter that asks for columns; none where only whole rows have one of them."""
+        wanted = sorted(columns)
+        return [("select", ",".join(wanted))] if self.unselectable.isdisjoint(wanted) else []
 
     def shaped(self, rows: Iterable[Row], selection: Selection) -> list[Row]:
         """The rows with each selected field under its own name."""

@@ -7,7 +7,7 @@ from ariadne.types import SchemaBindable
 
 from graphql_gateway.rest_client import Call, Info
 from graphql_gateway.types.answers import answering
-from graphql_gateway.types.connections import whole_connection
+from graphql_gateway.types.connections import entity_connection
 from graphql_gateway.types.entities import Entity, Row
 from graphql_gateway.types.joins import shown_one
 from graphql_gateway.types.selections import Selection
@@ -30,12 +30,13 @@ def make_parts() -> list[SchemaBindable]:
     privilege = EnumType("Privilege", {each.upper(): each for each in PRIVILEGES})
     inputs = [InputType(name, out_names=STORED) for name in ("GrantWhere", "GrantOrder")]
     given = InputType("GrantInput", out_names={"expiresAt": "expires_at"})
-    return [query, mutation, view, privilege, Entity("Grant", ROUTE, COLUMNS), *inputs, given]
+    grant = Entity("Grant", ROUTE, COLUMNS, unselectable=frozenset(("sleeping", "is_partial")))
+    return [query, mutation, view, privilege, grant, *inputs, given]
 
 
 async def list_grants(_: object, info: Info, **arguments: Any) -> Row:
     """One page."""
-    return await whole_connection(info, ROUTE, ROUTE, arguments)
+    return await entity_connection(info, ROUTE, ROUTE, arguments)
 
 
 async def explain_access(_: object, info: Info, **question: Any) -> Row:

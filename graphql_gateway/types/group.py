@@ -7,7 +7,7 @@ from ariadne.types import SchemaBindable
 
 from graphql_gateway.rest_client import Call, Info
 from graphql_gateway.types.answers import answering
-from graphql_gateway.types.connections import whole_connection
+from graphql_gateway.types.connections import entity_connection
 from graphql_gateway.types.entities import Entity, Row, below
 from graphql_gateway.types.joins import shown_one
 from graphql_gateway.types.selections import Selection
@@ -25,12 +25,13 @@ def make_parts() -> list[SchemaBindable]:
     mutation.set_field("deleteGroup", delete_group)
     mutation.set_field("addMember", add_member)
     mutation.set_field("removeMember", remove_member)
-    return [query, mutation, Entity("Group", ROUTE, {"createdAt": "created_at"})]
+    group = Entity("Group", ROUTE, {"createdAt": "created_at"}, unselectable=frozenset(("members",)))
+    return [query, mutation, group]
 
 
 async def list_groups(_: object, info: Info, **arguments: Any) -> Row:
     """One page."""
-    return await whole_connection(info, ROUTE, ROUTE, arguments)
+    return await entity_connection(info, ROUTE, ROUTE, arguments)
 
 
 async def read_group(_: object, info: Info, name: str) -> Row:

@@ -127,9 +127,9 @@ async def _found(core: Core, lookup: Lookup, need: Need) -> Found | Failure:
         return {key: [{lookup.column: key}] for key in need.keys}
     keys = sorted(need.keys)
     chunks = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-    columns = ",".join(sorted(need.columns))
+    select = lookup.entity.select(need.columns)
     try:
-        pages = await asyncio.gather(*(_rows(core, lookup, chunk, columns) for chunk in chunks))
+        pages = await asyncio.gather(*(_rows(core, lookup, chunk, select) for chunk in chunks))
     except Failure as failure:
         return failure
     found: Found = {}
@@ -138,19 +138,19 @@ async def _found(core: Core, lookup: Lookup, need: Need) -> Found | Failure:
     return found
 
 
-async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], columns: str) -> list[Row]:
+async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], select: Pairs) -> list[Row]:
     route = lookup.entity.route
-    page = await core.read(Call("GET", route, route, _query(lookup, keys, columns)))
+    page = await core.read(Call("GET", route, route, _query(lookup, keys, select)))
     rows: list[Row] = page["data"]
     if not page.get("truncated") or len(keys) == 1:
         return rows
     middle = len(keys) // 2
-    halves = await asyncio.gather(*(_rows(core, lookup, half, columns) for half in (keys[:middle], keys[middle:])))
+    halves = await asyncio.gather(*(_rows(core, lookup, half, select) for half in (keys[:middle], keys[middle:])))
     return [row for half in halves for row in half]
 
 
-def _query(lookup: Lookup, keys: Sequence[Any], columns: str) -> Pairs:
-    wanted = [(lookup.column, f"in.({','.join(map(quoted, keys))})"), ("select", columns)]
+def _query(lookup: Lookup, keys: Sequence[Any], select: Pairs) -> Pairs:
+    wanted = [(lookup.column, f"in.({','.join(map(quoted, keys))})"), *select]
     if lookup.per_parent is None:
         return [*wanted, ("limit", str(len(keys)))]
     return [*wanted, ("limit", str(lookup.per_parent)), ("limit_per", lookup.column), *lookup.extra]

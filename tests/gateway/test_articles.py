@@ -273,3 +273,15 @@ def test_failed_logins_are_limited_at_the_top(nobody: GraphQL) -> None:
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "RATE_LIMITED"
     assert error["extensions"]["retryAfterSeconds"] >= 1
+
+
+def test_changes_from_elsewhere_apply_once_and_only_when_newer(editor: GraphQL) -> None:
+    document = """mutation ($of: [ArticleOperation!]!) { writeArticles(operations: $of) {
+        success code outcomes { index outcome } rejections { index code } } }"""
+    change = {"op": "UPSERT", "origin": "graph", "externalId": "1", "externalVersion": 2, "title": "a", "content": ""}
+    changes = [change, {**change, "externalVersion": 1}, {**change, "title": ""}, {"op": "DELETE", "id": 2**31 - 1}]
+    told = editor.result(document, of=changes)
+    assert [each["outcome"] for each in told["outcomes"]] == ["CREATED", "STALE"]
+    assert [each["index"] for each in told["rejections"]] == [2, 3]
+    assert editor.result(document, of=[change])["outcomes"] == [{"index": 0, "outcome": "UNCHANGED"}]
+    assert editor.result(document, of=[])["code"] == "INVALID"

@@ -47,7 +47,6 @@ LEFT_OUT = {
     ("get", "/health/ready"): "of the core's own process",
     ("get", "/metrics"): "of the core's own process",
     ("get", "/data/datasets/{dataset}/export"): "a file, which GraphQL has no form for",
-    ("post", "/articles/batch"): "of integrations, which speak to the core",
     ("get", "/articles/digest"): "of integrations, which speak to the core",
     ("put", "/articles/{article_id}"): "updateArticle changes what is given",
     ("get", "/grants/{grant_id}"): "grants takes an id in its where",
