@@ -1,10 +1,8 @@
 """Between asking and running: the text of a document that is only named, whether it may run, and what it costs."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from graphql_gateway.costs import too_costly
-from graphql_gateway.documents import Documents
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.persisted import PersistedDocuments, kept_text, not_found
 from graphql_gateway.rest_client import Core
@@ -40,21 +38,22 @@ class Admission:
             raise too_costly(cost, self.max_cost)
         return cost
 
+    async def keep(self, asked: Parameters, ready: Ready, core: Core) -> None:
+        """Keep the text of a valid document, if its sender told its hash. Raises as Schemas.revalidated does."""
+        if asked.sha256 is None or asked.is_resolved:
+            return
+        caller = ready.caller
+        # The fixed part is everybody's, but a text may name, as a value, what not everybody is to know of.
+        if core.caller.authorization is not None and not ready.is_revalidated:
+            caller = await self.schemas.revalidated(core)
+        caller.documents.keep_text(asked.sha256, asked.query)
+
     async def _kept_text(self, asked: Parameters, core: Core) -> str | None:
-        for documents in self._known_documents(core.caller.authorization):
-            if text := kept_text(asked, documents):
-                return text
-        if core.caller.authorization is None:
-            return None
+        authorization = core.caller.authorization
+        if authorization is None:
+            return kept_text(asked, self.schemas.for_anybody.documents)
+        known = self.schemas.known(authorization)
+        if known and (text := kept_text(asked, known.documents)):
+            return text
         # Whose token is not good is told that, not whether somebody has sent a text.
         return kept_text(asked, (await self.schemas.revalidated(core)).documents)
-
-    def _known_documents(self, authorization: str | None) -> Iterator[Documents]:
-        """Those of the schemas that may be the caller's, as far as is known."""
-        if authorization is None:
-            yield self.schemas.for_anybody.documents
-            return
-        yield self.schemas.fixed.documents
-        known = self.schemas.known(authorization)
-        if known is not None:
-            yield known.documents

@@ -123,7 +123,7 @@ class GraphQLEndpoint:
         if operation is None:
             return _refused(_reasons(ready.prepared, parameters), request_id)
         cost = self.admission.cost(ready, parameters)
-        persisted.keep(parameters, ready.caller.documents)
+        await self.admission.keep(parameters, ready, core)
         with core.trail.stage("execute"):
             result = await self.serving.run(ready, parameters, core)
         return _executed(result, operation_name(operation), request_id, cost_told(cost, self.admission.max_cost))

@@ -1,7 +1,7 @@
 """Documents that a request only names: trusted ones, which the operator lists, and those that clients made known.
 
-What clients make known (Apollo's automatic persisted queries) is kept by schema: who names a hash learns at most that
-somebody with his own rights has sent the very text whose hash he knows, so a guess tells nothing of what is hidden.
+What clients make known (Apollo's automatic persisted queries) is kept by the sender's own schema: who names a hash
+learns at most that somebody who may read the same datasets has sent the very text whose hash he knows.
 """
 
 import hashlib
@@ -82,12 +82,6 @@ def kept_text(asked: Parameters, documents: Documents) -> str | None:
     """The text behind a hash, where clients with the same schema have made it known."""
     name = _name(asked)
     return documents.kept_text(name.removeprefix(SHA256)) if name.startswith(SHA256) else None
-
-
-def keep(asked: Parameters, documents: Documents) -> None:
-    """Keep the text of a document that is valid there, if its sender told its hash."""
-    if asked.sha256 is not None and not asked.is_resolved:
-        documents.keep_text(asked.sha256, asked.query)
 
 
 def not_found(asked: Parameters) -> Failure:

@@ -1,10 +1,13 @@
 """Holes that an attacker found, each by what he did."""
 
+import hashlib
+import json
 import time
 
 import pytest
 
 from tests.gateway.conftest import GraphQL
+from tests.gateway.lake import LiveLake
 from tests.live import Live, LiveCore
 
 QUICK_SECONDS = 1.0
@@ -55,3 +58,20 @@ def test_representations_in_a_default_cost_as_many_as_there_are(admin: GraphQL) 
     references = ",".join(f'{{__typename: "User", id: {number}}}' for number in range(1, 101))
     query = f"query ($r: [_Any!]! = [{references}]) {{ _entities(representations: $r) {NESTED} }}"
     assert admin.error(query)["extensions"]["code"] == "TOO_LARGE"
+
+
+def test_who_guesses_what_others_asked_of_a_hidden_dataset_does_not_learn_that_they_did(lake: LiveLake) -> None:
+    query = '{ dataset(name: "hidden") { name } }'
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(query.encode()).hexdigest()}}
+    who_sees_it, who_does_not = lake.admin(), lake.user("guessing", {"dataset": "payments"})
+    assert '"hidden"' in who_sees_it.post({"query": query, "extensions": extensions})[1]
+    assert '"hidden"' in who_sees_it.post({"extensions": extensions})[1]
+    assert "PERSISTED_QUERY_NOT_FOUND" in who_does_not.post({"extensions": extensions})[1]
+
+
+def test_a_token_that_is_not_good_makes_no_document_known(reader: GraphQL, nobody: GraphQL) -> None:
+    query = "{ me { id } made_known: __typename }"
+    extensions = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(query.encode()).hexdigest()}}
+    told = nobody.post({"query": query, "extensions": extensions}, Authorization="Bearer none")[1]
+    assert ("UNAUTHENTICATED" in told, "data" in json.loads(told)) == (True, False)
+    assert "PERSISTED_QUERY_NOT_FOUND" in reader.post({"extensions": extensions})[1]
