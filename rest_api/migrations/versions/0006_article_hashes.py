@@ -79,4 +79,5 @@ def _hashed(number: int, external_id: str, version: int | None, title: str, cont
     key, head = external_id.encode(), title.encode()
     text = b"%d:%b%d:%d:%b%b" % (len(key), key, version or 0, len(head), head, content.encode())
     hashed = int.from_bytes(hashlib.sha256(text).digest()[:8], signed=True)
-    return {"number": number, "whole": whole if whole in range(-(2**63), 2**63) else None, "hashed": hashed}
+    is_stored = whole is not None and -(2**63) <= whole < 2**63
+    return {"number": number, "whole": whole if is_stored else None, "hashed": hashed}
