@@ -18,6 +18,7 @@ from graphql_gateway.subscriptions.events import Event
 from graphql_gateway.subscriptions.live_figures import PERIOD_SECONDS
 from graphql_gateway.subscriptions.standings import Pace, Token
 from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
+from launcher.services import CORE_THREADS
 from tests.gateway.conftest import GraphQL
 from tests.gateway.relay import relayed
 from tests.gateway.subscribing import (
@@ -115,7 +116,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     write_deltalake(folder / "core" / "lake" / "secrets", pa.table({"id": [1]}))
     checked = str(CHECK_SECONDS)
     with (
-        core(folder / "core") as live,
+        # A stream that was left holds its thread of the core until the next sign of life.
+        core(folder / "core", options=CORE_THREADS) as live,
         gateway(
             live.url, folder / "gateway", SUBSCRIPTION_CHECK_SECONDS=checked, SUBSCRIPTION_ALIVE_SECONDS="1"
         ) as served,

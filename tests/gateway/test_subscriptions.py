@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from launcher.services import CORE_THREADS
 from tests.gateway.conftest import GraphQL
 from tests.gateway.subscribing import (
     ARTICLES,
@@ -24,7 +25,7 @@ from tests.gateway.subscribing import (
     subscribers,
     wait_until,
 )
-from tests.live import Live, LiveCore, call, gateway
+from tests.live import Live, LiveCore, call, core, gateway
 
 CREATE = 'mutation { createArticle(title: "By socket", content: "") { success } }'
 INIT_SECONDS, IDLE_SECONDS, ALIVE_SECONDS = 0.6, 1.0, 0.2
@@ -48,19 +49,23 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(live_core: LiveCore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A gateway that allows little."""
-    with gateway(
-        live_core.url,
-        tmp_path_factory.mktemp("gateway"),
-        SUBSCRIPTION_INIT_SECONDS=str(INIT_SECONDS),
-        SUBSCRIPTION_IDLE_SECONDS=str(IDLE_SECONDS),
-        SUBSCRIPTION_ALIVE_SECONDS=str(ALIVE_SECONDS),
-        SUBSCRIPTION_CONNECTIONS="3",
-        SUBSCRIPTIONS_PER_CONNECTION="4",
-        SUBSCRIPTION_ORIGINS="https://shop.example.org",
-        GRAPHQL_BODY_BYTES="20000",
-    ) as live:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A gateway that allows little, before a core with the threads that `start.sh` gives it."""
+    folder = tmp_path_factory.mktemp("subscribed")
+    with (
+        core(folder / "core", options=CORE_THREADS) as live_core,
+        gateway(
+            live_core.url,
+            folder / "gateway",
+            SUBSCRIPTION_INIT_SECONDS=str(INIT_SECONDS),
+            SUBSCRIPTION_IDLE_SECONDS=str(IDLE_SECONDS),
+            SUBSCRIPTION_ALIVE_SECONDS=str(ALIVE_SECONDS),
+            SUBSCRIPTION_CONNECTIONS="3",
+            SUBSCRIPTIONS_PER_CONNECTION="4",
+            SUBSCRIPTION_ORIGINS="https://shop.example.org",
+            GRAPHQL_BODY_BYTES="20000",
+        ) as live,
+    ):
         yield Place(live, live_core, live_core.add_user("reader"), live_core.add_user("editor"))
 
 
@@ -331,8 +336,8 @@ def test_a_subscription_is_not_answered_by_an_ordinary_response(place: Place) ->
     assert "text/event-stream" in text
 
 
-def test_gateways_stop_while_they_are_subscribed_to(live_core: LiveCore, tmp_path: Any) -> None:
-    with gateway(live_core.url, tmp_path) as live, begun(live, live_core.add_user("reader")) as socket:
+def test_gateways_stop_while_they_are_subscribed_to(place: Place, tmp_path: Any) -> None:
+    with gateway(place.core.url, tmp_path) as live, begun(live, place.reader) as socket:
         socket.subscribe(ARTICLES)
         wait_until(lambda: subscribers(live) == 1)
         started = time.monotonic()
