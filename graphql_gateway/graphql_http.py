@@ -1,5 +1,6 @@
 """GraphQL over HTTP (as the GraphQL Foundation specifies it): what a request asks for, and the form of its answer."""
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ METHODS = {"Allow": "GET, POST"}
 MEMBERS = ("query", "documentId", "operationName", "variables", "extensions")
 # The parser's time grows with the square of what it is given, and any client may give it.
 MAX_CONTENT_TYPE = 256
+MAX_ACCEPT = 4_096
+BODY_SECONDS = 30.0
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -64,6 +67,8 @@ def negotiate(accept: Sequence[str]) -> str | None:
     weights = {JSON: 0.0, GRAPHQL: 0.0}
     if not accept:
         return JSON
+    if sum(map(len, accept)) > MAX_ACCEPT:
+        return None
     ranges = dict(_range(part) for line in accept for part in line.split(",") if part.strip())
     for media_type in weights:
         near = (media_type, "application/*", "*/*")
@@ -85,7 +90,15 @@ def _range(part: str) -> tuple[str, float]:
 
 
 async def body(request: Request, limit_bytes: int) -> bytes:
-    """A request's body. Raises TooLarge before more than the limit is kept."""
+    """A request's body. Raises TooLarge before more than the limit is kept, Malformed where it comes too slowly."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _body(request, limit_bytes)
+    except TimeoutError as error:
+        raise Malformed("The body does not come fast enough", status=408, code="REQUEST_TIMEOUT") from error
+
+
+async def _body(request: Request, limit_bytes: int) -> bytes:
     failure = TooLarge(f"The body is larger than {limit_bytes} bytes")
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > limit_bytes:

@@ -55,7 +55,15 @@ class Sockets:
         origin = websocket.headers.get("origin")
         if origin is None or origin in self.origins:
             return True
-        return urlsplit(origin).netloc.lower() == websocket.headers.get("host", "").lower() != ""
+        return _host(origin) == websocket.headers.get("host", "").lower() != ""
+
+
+def _host(origin: str) -> str | None:
+    """The host of an origin; None where it is no URL."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 async def _deny(websocket: WebSocket, status: int, failure: Failure) -> None:

@@ -1,11 +1,19 @@
 """Holes that an attacker found, each by what he did."""
 
+import asyncio
 import hashlib
 import json
 import time
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin, Subprotocol
 
+from graphql_gateway import graphql_http
+from graphql_gateway.errors import Malformed
 from tests.gateway.conftest import GraphQL
 from tests.gateway.lake import LiveLake
 from tests.live import Live, LiveCore
@@ -75,3 +83,30 @@ def test_a_token_that_is_not_good_makes_no_document_known(reader: GraphQL, nobod
     told = nobody.post({"query": query, "extensions": extensions}, Authorization="Bearer none")[1]
     assert ("UNAUTHENTICATED" in told, "data" in json.loads(told)) == (True, False)
     assert "PERSISTED_QUERY_NOT_FOUND" in reader.post({"extensions": extensions})[1]
+
+
+def test_an_accept_that_takes_long_to_read_is_not_read(nobody: GraphQL) -> None:
+    assert nobody.post({"query": "{ __typename }"}, Accept=f"{'a;b,' * 2_000}*/*")[0] == 406
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphql_http, "BODY_SECONDS", 0.01)
+
+    async def never() -> Message:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(Malformed) as told:
+        asyncio.run(graphql_http.body(Request({"type": "http", "method": "POST", "headers": []}, never), 1_000))
+    assert (told.value.status, told.value.code) == (408, "REQUEST_TIMEOUT")
+
+
+def test_an_origin_that_is_no_url_opens_no_socket_and_fills_no_log(live_gateway: Live) -> None:
+    url = live_gateway.url.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(
+            f"{url}/graphql", origin=Origin("http://["), subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None
+        )
+    assert refused.value.response.status_code == 403
+    assert "FORBIDDEN" in (refused.value.response.body or b"").decode()
+    assert "unexpected error" not in live_gateway.log.read_text()
