@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from graphql import GraphQLObjectType
@@ -51,10 +52,11 @@ class Want:
     selection: Selection
     lookup: Lookup
 
-    @property
+    @cached_property
     def keys(self) -> set[Any]:
         """What is looked up."""
-        return {row[self.join.key] for row in self.group.rows} - {None}
+        column = self.join.key
+        return {row[column] for row in self.group.rows} - {None}
 
     @property
     def columns(self) -> set[str]:
@@ -167,8 +169,9 @@ def _attached(want: Want, found: Found | Failure) -> Group:
             children += value
         shaped[key] = value[0] if isinstance(want.join, One) and isinstance(value, list) else value
     absent: Any = None if isinstance(want.join, One) else []
+    name, column = want.key, want.join.key
     for row in want.group.rows:
-        row[want.key] = shaped.get(row[want.join.key], absent)
+        row[name] = shaped.get(row[column], absent)
     return Group(children, want.selection)
 
 
