@@ -24,11 +24,10 @@ from graphql import (
     value_from_ast_untyped,
 )
 
-from graphql_gateway.errors import Failure, Problem, Refusal, TooLarge, invalid
-from graphql_gateway.rest_client import Call, Core, Info
-from graphql_gateway.types.entities import Entity, Row, entity_of
-from graphql_gateway.types.filters import quoted
-from graphql_gateway.types.joins import join
+from graphql_gateway.errors import Failure, TooLarge, invalid, not_found
+from graphql_gateway.rest_client import Core, Info
+from graphql_gateway.types.entities import Row, entity_of
+from graphql_gateway.types.joins import Lookup, join, looked_up
 from graphql_gateway.types.selections import Selection
 
 LINK = 'extend schema @link(url: "https://specs.apollo.dev/federation/v2.6", import: ["@key", "@shareable"])'
@@ -37,7 +36,6 @@ ONE_OF = '"""Takes exactly one of its fields.""" directive @oneOf on INPUT_OBJEC
 MACHINERY = Path(__file__).with_suffix(".graphql")
 REFERENCES = "lakeport_references"
 MAX_REPRESENTATIONS = 1_000
-MAX_KEYS = 100
 Representation = Mapping[str, Any]
 Found = Row | Failure
 Resolve = Callable[[Core, Sequence[Representation], Selection], Awaitable[Sequence[Found]]]
@@ -158,22 +156,12 @@ async def rows_by_key(core: Core, representations: Sequence[Representation], sel
     wanted = {value for value in values if not isinstance(value, Failure)}
     column = entity.columns.get(field, field)
     columns = {*entity.selected_columns(selection), column}
-    rows = await _rows(core, entity, column, sorted(wanted), sorted(columns))
+    rows = {row[column]: row for row in await looked_up(core, Lookup(selection.type, column), wanted, columns)}
     entity.shaped(rows.values(), selection)
     await join(core, list(rows.values()), selection)
     return [
-        value if isinstance(value, Failure) else rows.get(value) or _not_found(entity.type, value) for value in values
+        value if isinstance(value, Failure) else rows.get(value) or not_found(entity.type, value) for value in values
     ]
-
-
-async def _rows(core: Core, entity: Entity, column: str, keys: Sequence[Any], columns: Sequence[str]) -> dict[Any, Row]:
-    chunks = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-    queries = [
-        [(column, f"in.({','.join(map(quoted, chunk))})"), ("select", ",".join(columns)), ("limit", str(len(chunk)))]
-        for chunk in chunks
-    ]
-    pages = await asyncio.gather(*(core.read(Call("GET", entity.route, entity.route, each)) for each in queries))
-    return {row[column]: row for page in pages for row in page["data"]}
 
 
 async def _resolved(info: Info, name: str, representations: Sequence[Representation]) -> Sequence[Found]:
@@ -192,11 +180,6 @@ def _value(type_: GraphQLObjectType, field: str, given: Any) -> Any:
         return scalar.coerce_input_value(given)
     except GraphQLError:
         return invalid(f"{field} in the representation of {type_.name} takes {scalar.name}")
-
-
-def _not_found(name: str, key: Any) -> Refusal:
-    detail = f"{name} {key} is not there, or is not for you to see"
-    return Refusal(Problem(404, "NOT_FOUND", detail, (detail,)))
 
 
 def _paths(selections: SelectionSetNode) -> Iterable[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLObjectType
 
-from graphql_gateway.errors import Failure, Problem, Refusal
+from graphql_gateway.errors import Failure, not_found
 from graphql_gateway.rest_client import Call, Core
 from graphql_gateway.types.entities import Entity, Many, One, Pairs, Row, entity_of, list_pairs, page_size
 from graphql_gateway.types.filters import quoted
@@ -127,17 +127,22 @@ async def _look_up(core: Core, wants: Iterable[Want]) -> dict[Lookup, Found | Fa
 async def _found(core: Core, lookup: Lookup, need: Need) -> Found | Failure:
     if need.columns == {lookup.column} and lookup.per_parent is None:
         return {key: [{lookup.column: key}] for key in need.keys}
-    keys = sorted(need.keys)
-    chunks = [keys[start : start + MAX_KEYS] for start in range(0, len(keys), MAX_KEYS)]
-    select = lookup.entity.select(need.columns)
     try:
-        pages = await asyncio.gather(*(_rows(core, lookup, chunk, select) for chunk in chunks))
+        rows = await looked_up(core, lookup, need.keys, need.columns)
     except Failure as failure:
         return failure
     found: Found = {}
-    for row in (row for page in pages for row in page):
+    for row in rows:
         found.setdefault(row[lookup.column], []).append(row)
     return found
+
+
+async def looked_up(core: Core, lookup: Lookup, keys: Iterable[Any], columns: Iterable[str]) -> list[Row]:
+    """The rows of some keys, by one call for each hundred. Raises as Core.read does."""
+    ordered, select = sorted(keys), lookup.entity.select(columns)
+    chunks = [ordered[start : start + MAX_KEYS] for start in range(0, len(ordered), MAX_KEYS)]
+    pages = await asyncio.gather(*(_rows(core, lookup, chunk, select) for chunk in chunks))
+    return [row for page in pages for row in page]
 
 
 async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], select: Pairs) -> list[Row]:
@@ -180,9 +185,4 @@ def _value(want: Want, key: Any, found: Found | Failure) -> list[Row] | Failure:
         return found
     if isinstance(want.join, Many):
         return found.get(key, [])
-    return found.get(key) or _not_found(want.lookup.entity, key)
-
-
-def _not_found(entity: Entity, key: Any) -> Refusal:
-    detail = f"{entity.type} {key} is not there, or is not for you to see"
-    return Refusal(Problem(404, "NOT_FOUND", detail, (detail,)))
+    return found.get(key) or not_found(want.lookup.entity.type, key)
