@@ -19,7 +19,15 @@ from rest_api.models import metadata
 from rest_api.services import events, users
 from rest_api.settings import Settings
 
-pytest_plugins = ["tests.servers", "tests.ci_no_skips", "tests.live", "tests.npm.running", "tests.gateway.demo"]
+pytest_plugins = [
+    "tests.servers",
+    "tests.ci_no_skips",
+    "tests.live",
+    "tests.npm.running",
+    "tests.gateway.demo",
+    "tests.integration.kafka.running",
+    "tests.integration.kafka.lanes",
+]
 PASSWORD = "correct horse battery staple"
 # Checking a hash takes what making it took; one made cheaply keeps some thousand logins short.
 _HASHED = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1).hash(PASSWORD)

@@ -1,0 +1,1 @@
+"""Apache Kafka for the tests: how it is fetched and run."""
