@@ -177,11 +177,11 @@ def _version(row: dict[str, Any], row_version: str | None, time: str, time_types
         factor, divisor = (1, 1) if row_version else PER_MICROSECOND.get(time_types.get(time, ""), (1, 1))
         return value * factor // divisor
     try:
-        return microseconds(value)
+        # A version that is text would pass for a date.
+        return microseconds(None if row_version else value)
     except ValueError as error:
-        raise Poison(
-            "no_version", f"the row has no {row_version or time}; its table may need REPLICA IDENTITY FULL"
-        ) from error
+        detail = f"the row has no {row_version or time}; its table may need REPLICA IDENTITY FULL"
+        raise Poison("no_version", detail) from error
 
 
 def _time_types(schema: Any) -> dict[str, str]:
