@@ -126,11 +126,17 @@ class Source:
             raise SourceAway(f"Base A cannot be read: {_plainly(error)}") from error
 
 
-def open_source(url: str, mapping: SourceMapping) -> Source:
+@contextmanager
+def open_source(url: str, mapping: SourceMapping) -> Iterator[Source]:
     """A source whose tables and columns are there. Raises Misconfigured, SourceAway."""
-    source = Source(_engine(url), mapping)
-    with source.reading() as connection:
-        return replace(source, mapping=_checked(mapping, _Tables(connection)))
+    engine = _engine(url)
+    try:
+        source = Source(engine, mapping)
+        with source.reading() as connection:
+            checked = _checked(mapping, _Tables(connection))
+        yield replace(source, mapping=checked)
+    finally:
+        engine.dispose()
 
 
 def _engine(url: str) -> Engine:

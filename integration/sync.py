@@ -36,10 +36,22 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a run has to read: a window of each stream that has one, and how many rows are in it."""
+class Reading:
+    """What a run reads of a stream: from where its window goes on to its end as it is now, which may lie behind it.
 
-    windows: list[tuple[Stream, Window]]
+    The watermark moves to the end of the window only: what commits late was counted from its beginning.
+    """
+
+    stream: Stream
+    window: Window
+    upper: Position
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to read of each stream, and how many rows that is."""
+
+    readings: list[Reading]
     rows: int
 
 
@@ -54,50 +66,48 @@ class Sync:
     overlap: timedelta
 
     def plan(self) -> Plan:
-        """The windows of the next run: what the last one left, else from the watermark to the end as it is now."""
-        windows = []
+        """What the next run reads: behind what the last one left, else behind the watermark, up to now."""
+        readings = []
         for stream in self.source.streams():
-            window = self.state.window(stream.name) or self._next_window(stream)
-            if window is not None:
-                windows.append((stream, window))
-        rows = sum(self.source.count(stream, window.after, window.upper) for stream, window in windows)
-        return Plan(windows, rows)
+            end, unfinished = self.source.last(stream), self.state.window(stream.name)
+            if unfinished is not None:
+                readings.append(Reading(stream, unfinished, end or unfinished.upper))
+            elif end is not None:
+                readings.append(Reading(stream, self._next_window(stream, end), end))
+        return Plan(readings, sum(self.source.count(each.stream, each.window.after, each.upper) for each in readings))
 
     def run(self, plan: Plan, advance: Advance) -> Tally:
         """Apply it; killed at any moment, the next run goes on behind the last batch that was confirmed."""
         tally = Tally()
         self._retry_parked(tally)
-        for stream, window in plan.windows:
-            self.state.open(stream.name, window)
-            for batch, verdicts in self._applied(self.source.rows(stream, window.after, window.upper)):
+        for reading in plan.readings:
+            stream = reading.stream.name
+            self.state.open(stream, reading.window)
+            for batch, verdicts in self._applied(self._rows(reading)):
                 parked, settled = _sorted(batch, verdicts)
-                self.state.confirm(stream.name, batch.rows[-1].position, parked, settled)
+                self.state.confirm(stream, batch.rows[-1].position, parked, settled)
                 _count(tally, verdicts)
                 advance(len(batch.rows))
-            self.state.finish(stream.name, window.upper)
+            self.state.finish(stream, reading.window.upper)
         return tally
 
     def rehearse(self, plan: Plan) -> Iterator[tuple[Row, Verdict]]:
         """What a run would do to each row, as the core judges it; nothing is changed."""
-        for rows in (self._parked_rows(), *(self._window_rows(each) for each in plan.windows)):
+        for rows in (self._parked_rows(), *(self._rows(each) for each in plan.readings)):
             for batch in batches(rows, self.origin):
                 yield from zip(batch.rows, apply(self.core, batch, is_rehearsal=True), strict=True)
 
-    def _next_window(self, stream: Stream) -> Window | None:
-        upper = self.source.last(stream)
-        if upper is None:
-            return None
+    def _next_window(self, stream: Stream, end: Position) -> Window:
         watermark = self.state.watermark(stream.name)
         if watermark is None:
-            return Window(None, upper)
+            return Window(None, end)
         try:
-            return Window(Position(earlier(watermark, self.overlap), None), upper)
+            return Window(Position(earlier(watermark, self.overlap), None), end)
         except ValueError as error:
             raise Misconfigured(f"The times of base A's {stream.name} are none: {watermark!r}") from error
 
-    def _window_rows(self, planned: tuple[Stream, Window]) -> Iterator[Row]:
-        stream, window = planned
-        return self.source.rows(stream, window.after, window.upper)
+    def _rows(self, reading: Reading) -> Iterator[Row]:
+        return self.source.rows(reading.stream, reading.window.after, reading.upper)
 
     def _applied(self, rows: Iterator[Row]) -> Iterator[tuple[Batch, list[Verdict]]]:
         """Batches in their order, each with what became of it."""

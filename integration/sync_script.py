@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -120,9 +120,12 @@ def _database_name(url: str) -> str:
 
 @contextmanager
 def _opened(options: Options) -> Iterator[Sync]:
-    source = open_source(options.source, read_mapping(options.mapping))
-    core = CoreClient(options.target, Credentials.from_environment(os.environ), options.patience_seconds)
-    with open_state(options.state) as state:
+    credentials = Credentials.from_environment(os.environ)
+    with (
+        closing(CoreClient(options.target, credentials, options.patience_seconds)) as core,
+        open_source(options.source, read_mapping(options.mapping)) as source,
+        open_state(options.state) as state,
+    ):
         if options.is_from_start:
             state.forget()
         state.belongs_to(source=source.name, target=core.url, origin=options.origin)

@@ -26,7 +26,7 @@ create table if not exists parked (
 
 @dataclass(frozen=True)
 class Window:
-    """A stretch of a stream: behind `after` up to `upper`, which was its end when the run began."""
+    """A stretch of a stream: behind `after`, and its end when it was begun, which the watermark then moves to."""
 
     after: Position | None
     upper: Position

@@ -1,0 +1,47 @@
+"""Bases A of both kinds, each with an origin of its own in the core that all tests share."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.bases import Base, postgresql_base, sqlite_base
+from tests.integration.script import Script
+from tests.live import LiveCore
+
+
+@pytest.fixture
+def origin() -> str:
+    """A name that no other test has."""
+    return f"a_{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def base(tmp_path: Path, origin: str) -> Iterator[Base]:
+    """A base A on SQLite, with row versions."""
+    with sqlite_base(tmp_path, origin) as found:
+        yield found
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_base(request: pytest.FixtureRequest, tmp_path: Path, origin: str) -> Iterator[Base]:
+    """A base A, once of each kind."""
+    if request.param == "sqlite":
+        with sqlite_base(tmp_path, origin) as found:
+            yield found
+    else:
+        with postgresql_base(request.getfixturevalue("postgresql_url")) as found:
+            yield found
+
+
+@pytest.fixture
+def script_on(live_core: LiveCore, tmp_path: Path, origin: str) -> Callable[[Base], Script]:
+    """The script between a base and the core."""
+    return lambda base: Script(live_core, tmp_path, base.url, origin)
+
+
+@pytest.fixture
+def script(script_on: Callable[[Base], Script], base: Base) -> Script:
+    """The script between the base on SQLite and the core."""
+    return script_on(base)

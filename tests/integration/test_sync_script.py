@@ -1,0 +1,257 @@
+"""`python -m integration.sync_script`: what is in base A is in base B, once, whatever happens in between."""
+
+import signal
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.integration.bases import Base, synced, times_created
+from tests.integration.faulty_proxy import faulty_proxy
+from tests.integration.script import POINTS, Script
+from tests.live import LiveCore
+from tests.servers import free_port
+
+ROWS = range(1, 2_301)
+# A run has two batches of articles and one of tombstones, but logs in once.
+KILLS = [
+    (point, when, nth)
+    for point in POINTS
+    for when in ("before", "after")
+    for nth in (1, 2)
+    if nth == 1 or point not in ("log in", "bind", "settle")
+]
+ScriptOn = Callable[[Base], Script]
+
+
+def assert_in_step(script: Script, base: Base) -> None:
+    """Base B has just the rows of base A, and none was ever created twice without a delete."""
+    assert synced(script.core, script.origin) == base.rows()
+
+
+def test_a_first_run_brings_everything_and_a_second_changes_nothing(script_on: ScriptOn, any_base: Base) -> None:
+    script = script_on(any_base)
+    any_base.fill(ROWS)
+    any_base.execute("delete from articles where id in (5, 9)")
+    first = script.run()
+    assert (first.code, "2,298 created" in first.told) == (0, True)
+    assert_in_step(script, any_base)
+    second = script.run()
+    assert second.code == 0
+    assert not {"created", "updated", "deleted,"} & set(second.told.split())
+
+
+def test_changes_deletes_and_keys_created_again_arrive(script_on: ScriptOn, any_base: Base) -> None:
+    script = script_on(any_base)
+    any_base.fill(range(20))
+    script.run()
+    any_base.execute("update articles set content = 'second' where id in (3, 4)")
+    any_base.execute("delete from articles where id in (4, 5, 6)")
+    any_base.fill(range(6, 7), "again")
+    any_base.fill(range(30, 31))
+    assert script.run().code == 0
+    assert_in_step(script, any_base)
+    assert synced(script.core, script.origin)["6"] == ("Title 6", "again é 6")
+
+
+def test_rows_of_the_same_time_are_all_read(script_on: ScriptOn, any_base: Base) -> None:
+    script = script_on(any_base)
+    rows = [{"id": n} for n in ROWS]
+    any_base.execute(
+        "insert into articles (id, title, content, updated_at) values (:id, 'T', 'c', '2026-05-05 05:05:05.5')", *rows
+    )
+    script.run()
+    assert_in_step(script, any_base)
+
+
+def test_what_commits_late_within_the_overlap_arrives(script_on: ScriptOn, postgresql_url: str, any_base: Base) -> None:
+    script = script_on(any_base)
+    any_base.fill(range(5))
+    script.run()
+    stamp = "datetime('now', '-200 seconds')" if "sqlite" in any_base.url else "now() - interval '200 seconds'"
+    any_base.execute(f"insert into articles (id, title, content, updated_at) values (77, 'late', 'c', {stamp})")
+    script.run()
+    assert_in_step(script, any_base)
+    assert postgresql_url
+
+
+def test_a_local_edit_is_overwritten_by_the_next_change_of_the_source(script: Script, base: Base) -> None:
+    base.fill(range(3))
+    script.run()
+    token = script.core.log_in("admin", script.core.admin_password)
+    path = f"/articles?origin=eq.{script.origin}&external_id=eq.1"
+    number = script.core.call("GET", path, token=token)[1]["data"][0]["id"]
+    script.core.call("PATCH", f"/articles/{number}", {"content": "edited here"}, token)
+    base.execute("update articles set content = 'changed there' where id = 1")
+    script.run()
+    assert_in_step(script, base)
+
+
+@pytest.mark.parametrize(("point", "when", "nth"), KILLS)
+def test_a_run_killed_anywhere_loses_and_doubles_nothing(
+    script: Script, base: Base, point: str, when: str, nth: int
+) -> None:
+    base.fill(range(1_020))
+    base.execute("delete from articles where id < 15")
+    assert script.killed(point, when, nth) == -signal.SIGKILL
+    base.execute("update articles set content = 'meanwhile' where id in (30, 1000)")
+    assert script.run().code == 0
+    assert_in_step(script, base)
+    assert set(times_created(script.core, script.origin).values()) == {1}
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_answers_of_5xx_cut_or_doubled_change_nothing_in_the_end(script: Script, base: Base, seed: int) -> None:
+    base.fill(range(9_000))
+    with faulty_proxy(script.core.url, 0.3, seed) as proxy:
+        assert replace(script, target=proxy.url).run().code == 0
+    assert proxy.made.total() > proxy.made["none"]
+    assert_in_step(script, base)
+    assert set(times_created(script.core, script.origin).values()) == {1}
+
+
+@pytest.mark.parametrize("calls", [range(4), range(3, 8)], ids=["at the start", "in the middle"])
+def test_a_core_that_is_away_for_a_while_is_waited_for(script: Script, base: Base, calls: range) -> None:
+    base.fill(ROWS)
+    with faulty_proxy(script.core.url, 0, 0, outage=calls) as proxy:
+        assert replace(script, target=proxy.url).run().code == 0
+    assert proxy.made["lost"] == len(calls)
+    assert_in_step(script, base)
+
+
+def test_a_core_that_stays_away_ends_the_run_and_the_next_goes_on(script: Script, base: Base) -> None:
+    base.fill(ROWS)
+    with faulty_proxy(script.core.url, 0, 0, outage=range(3, 10**6)) as proxy:
+        moved = replace(script, target=proxy.url)
+        away = moved.run("--patience", "0.5")
+        assert (away.code, "no whole answer came" in away.told) == (6, True)
+        assert 0 < len(synced(script.core, script.origin)) < len(ROWS)
+        proxy.outage = range(0)
+        assert moved.run().code == 0
+    assert_in_step(script, base)
+    other = script.run()
+    assert (other.code, "belongs to another target" in other.told) == (2, True)
+    assert script.run("--from-start").code == 0
+
+
+def test_a_second_copy_is_told_that_one_is_running(script: Script, base: Base) -> None:
+    base.fill(range(3))
+    first = script.started("--watch", "30")
+    try:
+        assert first.stdout is not None
+        first.stdout.readline()
+        second = script.run()
+    finally:
+        first.terminate()
+        first.communicate(timeout=10)
+    assert (second.code, "Another copy is running" in second.told) == (8, True)
+
+
+def test_a_row_that_the_core_refuses_is_parked_and_the_others_go_on(script: Script, base: Base) -> None:
+    base.fill(range(1_500))
+    base.execute("update articles set title = '' where id = 7")
+    base.execute("update articles set content = 'a' || char(0) || 'b' where id = 900")
+    ran = script.run()
+    assert (ran.code, "1,498 created" in ran.told, "2 parked" in ran.told) == (3, True, True)
+    assert "  7: " in ran.told
+    assert synced(script.core, script.origin).keys() == base.rows().keys() - {"7", "900"}
+    assert script.run().code == 3
+    base.execute("update articles set title = 'mended' where id = 7")
+    base.execute("delete from articles where id = 900")
+    assert script.run().code == 0
+    assert_in_step(script, base)
+
+
+def test_a_dry_run_says_just_what_a_run_then_does(script: Script, base: Base) -> None:
+    base.fill(range(50))
+    script.run()
+    base.execute("update articles set content = 'new' where id in (1, 2)")
+    base.execute("update articles set title = '' where id = 3")
+    base.execute("delete from articles where id in (2, 4)")
+    base.fill(range(4, 5), "again")
+    base.fill(range(90, 93))
+    before = synced(script.core, script.origin)
+    told = script.run("--dry-run")
+    assert synced(script.core, script.origin) == before
+    done = script.run()
+    assert told.told.splitlines()[-1].removesuffix("; nothing was changed") == done.told.splitlines()[0]
+    assert set(told.told.splitlines()[:-1]) >= {"updated 1", "deleted 2", "updated 4", "created 90"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "env", "code", "sentence"),
+    [
+        (["--mapping", "nowhere.toml"], {}, 2, "cannot be read"),
+        (["--source", "sqlite:///nowhere.db"], {}, 2, "There is no database nowhere.db"),
+        (["--source", "nonsense"], {}, 2, "expected sqlite:///file"),
+        (["--source", "postgresql://a:secret@h/x"], {}, 2, "Everybody on this machine sees a password"),
+        (["--source", "oracle://h/x"], {}, 2, "no driver here for oracle://"),
+        ([], {"LAKEPORT_SOURCE": "postgresql://a:secret@127.0.0.1:1/x"}, 5, "Base A cannot be read"),
+        (["--target", "core"], {}, 2, "expected http://host:port"),
+        (["--target", "http://a:secret@core"], {}, 2, "credentials come from the environment"),
+        ([], {"LAKEPORT_PASSWORD": "secret"}, 7, "did not let 'admin' log in"),
+        ([], {"LAKEPORT_TOKEN": "secret"}, 7, "The core refused"),
+        ([], {"LAKEPORT_USERNAME": ""}, 2, "Put LAKEPORT_USERNAME"),
+        (["--no-such"], {}, 2, "No such option"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence_and_a_code(
+    script: Script, base: Base, arguments: list[str], env: dict[str, str], code: int, sentence: str
+) -> None:
+    base.fill(range(1))
+    ran = script.run(*arguments, **env)
+    assert ran.code == code, ran.told
+    assert sentence in ran.told
+    assert not {"secret", "Traceback"} & set(ran.told.replace("'", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [
+        ("nonsense", "is not TOML"),
+        ("[article]", "did you mean 'articles'?"),
+        ("[articles]\ntable = 'article'", "has no table 'article'; did you mean 'articles'?"),
+        ("[articles]\ntitle = 'titel'", "no column 'titel'; did you mean 'title'?"),
+        ("[articles]\ncolour = 'x'", "knows no 'colour'"),
+        ("[articles]\nid = 3", "takes names in quotes"),
+        ("[articles]\nrow_version = 'row_version'\n[tombstones]\n", "versions have one scale"),
+    ],
+)
+def test_a_mapping_that_does_not_fit_is_said_where(
+    script: Script, base: Base, tmp_path: Path, mapping: str, sentence: str
+) -> None:
+    base.fill(range(1))
+    (tmp_path / "map.toml").write_text(mapping)
+    ran = script.run("--mapping", str(tmp_path / "map.toml"))
+    assert (ran.code, sentence in ran.told) == (2, True), ran.told
+
+
+def test_other_tables_and_names_are_mapped(script: Script, base: Base, tmp_path: Path) -> None:
+    base.execute("create table notes (nr integer primary key, head text, body text, changed text)")
+    base.execute("insert into notes values (1, 'Head', 'Body', '2026-01-01T10:00:00Z')")
+    (tmp_path / "map.toml").write_text(
+        "[articles]\ntable = 'notes'\nid = 'nr'\ntitle = 'head'\ncontent = 'body'\nupdated_at = 'changed'\n"
+    )
+    assert script.run("--mapping", str(tmp_path / "map.toml")).code == 0
+    assert synced(script.core, script.origin) == {"1": ("Head", "Body")}
+
+
+def test_no_secret_is_in_the_state(script: Script, base: Base, tmp_path: Path) -> None:
+    base.fill(range(3))
+    script.run()
+    with closing(sqlite3.connect(tmp_path / f"{script.origin}.state")) as state:
+        kept = " ".join(state.iterdump())
+    assert script.origin in kept
+    assert script.core.admin_password not in kept
+    assert "eyJ" not in kept
+
+
+def test_a_target_that_is_no_core_parks_nothing(script: Script, base: Base, live_core: LiveCore) -> None:
+    base.fill(range(3))
+    ran = replace(script, target=f"{live_core.url}/elsewhere").run()
+    assert ran.code == 7
+    nobody = replace(script, origin="other", target=f"http://127.0.0.1:{free_port()}").run("--patience", "0.3")
+    assert nobody.code == 6
