@@ -26,6 +26,8 @@ from graphql_gateway.limits import Limits, check
 
 MAX_KEPT = 256
 MAX_KEPT_CHARACTERS = 4_000
+# A document takes 150 times the memory of its text: 30 MB at most.
+MAX_KEPT_TOGETHER = 200_000
 MAX_TEXTS = 128
 MAX_TEXT_CHARACTERS = 10_000
 # An error shows the value it is about, which may be most of the document.
@@ -78,6 +80,7 @@ class Documents:
         self._limits = limits
         self._rules = rules
         self._kept: OrderedDict[tuple[str, Rules], Prepared] = OrderedDict()
+        self._kept_characters = 0
         self._texts: OrderedDict[str, str] = OrderedDict()
 
     def kept_text(self, sha256: str) -> str | None:
@@ -101,9 +104,15 @@ class Documents:
         prepared = self._prepare(text)
         if len(text) <= MAX_KEPT_CHARACTERS:
             self._kept[key] = prepared
-            while len(self._kept) > MAX_KEPT:
-                self._kept.popitem(last=False)
+            self._kept_characters += len(text)
+            self._forget()
         return prepared
+
+    def _forget(self) -> None:
+        """Let go of the documents used longest ago, where there are too many or they are too long together."""
+        while len(self._kept) > MAX_KEPT or self._kept_characters > MAX_KEPT_TOGETHER:
+            (text, _rules), _prepared = self._kept.popitem(last=False)
+            self._kept_characters -= len(text)
 
     def _prepare(self, text: str) -> Prepared:
         try:

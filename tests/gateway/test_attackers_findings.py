@@ -6,6 +6,7 @@ import json
 import time
 
 import pytest
+from graphql import build_schema
 from starlette.requests import Request
 from starlette.types import Message
 from websockets.exceptions import InvalidStatus
@@ -13,7 +14,10 @@ from websockets.sync.client import connect
 from websockets.typing import Origin, Subprotocol
 
 from graphql_gateway import graphql_http
+from graphql_gateway.documents import Documents
 from graphql_gateway.errors import Malformed
+from graphql_gateway.limits import Limits
+from graphql_gateway.settings import Settings
 from tests.gateway.conftest import GraphQL
 from tests.gateway.lake import LiveLake
 from tests.live import Live, LiveCore
@@ -110,3 +114,11 @@ def test_an_origin_that_is_no_url_opens_no_socket_and_fills_no_log(live_gateway:
     assert refused.value.response.status_code == 403
     assert "FORBIDDEN" in (refused.value.response.body or b"").decode()
     assert "unexpected error" not in live_gateway.log.read_text()
+
+
+def test_documents_that_take_much_memory_are_not_all_kept() -> None:
+    documents = Documents(build_schema("type Query { a(b: [Int!]): Int }"), Limits.of(Settings.load({})))
+    texts = [f"{{ a(b: [{number}]) }}{',' * 3_900}" for number in range(60)]
+    prepared = [documents.prepare(text) for text in texts]
+    assert documents.prepare(texts[-1]) is prepared[-1]
+    assert documents.prepare(texts[0]) is not prepared[0]
