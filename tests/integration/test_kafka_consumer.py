@@ -93,7 +93,7 @@ def test_metrics_tell_watermarks_lag_dead_letters_and_the_last_success(lane: Lan
 def test_sigterm_ends_a_consumer_with_its_commits_made(lane: Lane) -> None:
     consumer = lane.start()
     lane.send(*(upsert(key, 1) for key in range(100)))
-    lane.wait_for(lambda: lane.articles())
+    lane.wait_for(lane.articles)
     consumer.send_signal(signal.SIGTERM)
     assert consumer.wait(15) == 0
     committed = lane.behind()
@@ -109,14 +109,14 @@ def test_two_consumers_share_the_topic_and_one_takes_over_when_the_other_is_kill
     lane.wait_until_committed()
     lane.start(KAFKA_METRICS_PORT=port)
 
-    def both_work() -> bool:
-        lane.send(*(upsert(key, int(time.time() * 1e6), "b") for key in range(10)))
-        lane.wait_until_committed()
-        return ("lakeport_sync_batch_seconds_count", "") in samples(port) and (
-            samples(port)[("lakeport_sync_batch_seconds_count", "")] > 0
-        )
+    lane.wait_for(lambda: lane.log().count("reading") == 2)
 
-    lane.wait_for(both_work)
+    def is_shared() -> bool:
+        lane.send(*(upsert(key, int(time.time() * 1e6)) for key in range(10)))
+        lane.wait_until_committed()
+        return samples(port)[("lakeport_sync_batch_seconds_count", "")] > 0
+
+    lane.wait_for(is_shared)
     newest = int(time.time() * 1e6)
     lane.send(*(upsert(key, newest + number) for number in range(20) for key in range(60)))
     first.kill()
@@ -134,7 +134,7 @@ def test_a_consumer_outlives_a_core_that_is_down_and_goes_on_when_it_is_back(
     consumer = lane.start(CORE_URL=f"http://{LOCALHOST}:{port}", **login)
     lane.send(*(upsert(key, 1) for key in range(20)))
     with upstream(port) as busy:
-        busy.will(replying(503, {"code": "overloaded"}, Retry_After="1"))
+        busy.will(replying(503, {"code": "overloaded"}, Connection="close", **{"Retry-After": "1"}))
         # Longer than the session of two seconds: it would be gone from the group if it slept.
         lane.wait_for(lambda: len(busy.received) >= 4)
     assert consumer.poll() is None
@@ -153,7 +153,7 @@ def test_retry_after_is_obeyed(lane: Lane) -> None:
 
         def later(handler: object) -> None:
             times.append(time.monotonic())
-            replying(429, {"code": "rate_limited"}, Retry_After="2")(handler)  # type: ignore[arg-type]
+            replying(429, {"code": "rate_limited"}, **{"Retry-After": "2"})(handler)  # type: ignore[arg-type]
 
         verdict = {"data": [{"index": 0, "id": 1, "outcome": "created"}], "errors": []}
         busy.will(later, replying(200, verdict))

@@ -33,11 +33,11 @@ def _deadly(method: Callable[..., Any], when: str, nth: int) -> Callable[..., An
 
     def called(*given: Any, **named: Any) -> Any:
         nonlocal calls
-        # An empty poll is no point of interest.
         calls += 1
         if calls >= nth and when == "before":
             os.kill(os.getpid(), signal.SIGKILL)
         answer = method(*given, **named)
+        # A poll that brought nothing is no point of interest.
         if calls >= nth and getattr(answer, "records", True):
             os.kill(os.getpid(), signal.SIGKILL)
         return answer
