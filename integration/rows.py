@@ -23,13 +23,14 @@ class Position:
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it is read; `title` and `content` are None where it is gone."""
+    """A row as it is read; `title` and `content` are None where it is gone. A repair applies whatever the version."""
 
     position: Position
     external_version: int | None
     title: Any = None
     content: Any = None
     is_gone: bool = False
+    is_repair: bool = False
 
     @property
     def external_id(self) -> str:
@@ -46,7 +47,8 @@ class Row:
         named = {"origin": origin, "external_id": self.external_id, "external_version": self.external_version}
         if self.is_gone:
             return {"op": "delete", **named}
-        return {"op": "upsert", **named, "title": self.title, "content": self.content}
+        repair = {"repair": True} if self.is_repair else {}
+        return {"op": "upsert", **named, "title": self.title, "content": self.content, **repair}
 
 
 def row_hash(external_id: str, external_version: int, title: str, content: str) -> int:

@@ -71,10 +71,14 @@ class Source:
 
     def streams(self) -> list[Stream]:
         """Tombstones first, then articles: what was deleted and created again is told by its article."""
-        articles = _articles(self.mapping.articles)
+        articles = self.articles()
         if self.mapping.tombstones is None:
             return [articles]
         return [_tombstones(self.mapping.tombstones, articles), articles]
+
+    def articles(self) -> Stream:
+        """The articles alone."""
+        return _articles(self.mapping.articles)
 
     def last(self, stream: Stream) -> Position | None:
         """The end of a stream as it is now; None where nothing is in it."""
@@ -110,20 +114,17 @@ class Source:
 
     def current(self, keys: Sequence[Any]) -> dict[str, Row]:
         """The articles of these raw keys as they are now, by external id."""
-        stream = _articles(self.mapping.articles)
+        stream = self.articles()
         with self.reading() as connection:
-            found = connection.execute(stream.statement.where(stream.key.in_([_raw(key) for key in keys])))
+            found = connection.execute(stream.statement.where(stream.key.in_([raw(key) for key in keys])))
             rows = [stream.make(each) for each in found]
         return {row.external_id: row for row in rows}
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection whose failures are SourceAway."""
-        try:
-            with self.engine.connect() as connection:
-                yield connection
-        except SQLAlchemyError as error:
-            raise SourceAway(f"Base A cannot be read: {_plainly(error)}") from error
+        with _reading(self.engine, "Base A") as connection:
+            yield connection
 
 
 @contextmanager
@@ -137,6 +138,26 @@ def open_source(url: str, mapping: SourceMapping) -> Iterator[Source]:
         yield replace(source, mapping=checked)
     finally:
         engine.dispose()
+
+
+@contextmanager
+def connect(url: str, what: str) -> Iterator[Connection]:
+    """A connection to some database. Raises Misconfigured, SourceAway."""
+    engine = _engine(url)
+    try:
+        with _reading(engine, what) as connection:
+            yield connection
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _reading(engine: Engine, what: str) -> Iterator[Connection]:
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise SourceAway(f"{what} cannot be read: {_plainly(error)}") from error
 
 
 def _engine(url: str) -> Engine:
@@ -217,7 +238,7 @@ def _articles(mapped: Articles) -> Stream:
 
     def make(found: Any) -> Row:
         at, key, version, title, content = found
-        return Row(Position(at, key), _version(version), title, content)
+        return Row(Position(at, key), version_of(version), title, content)
 
     return Stream("articles", of, at, key, read, make)
 
@@ -231,7 +252,7 @@ def _tombstones(mapped: Tombstones, articles: Stream) -> Stream:
 
     def make(found: Any) -> Row:
         at, key, version = found
-        return Row(Position(at, key), _version(version), is_gone=True)
+        return Row(Position(at, key), version_of(version), is_gone=True)
 
     return Stream("tombstones", of, at, key, read, make)
 
@@ -242,7 +263,7 @@ def _from(name: str, *columns: str | None) -> FromClause:
     return table(bare, *(column(each) for each in dict.fromkeys(columns) if each), schema=schema or None)
 
 
-def _version(raw: Any) -> int | None:
+def version_of(raw: Any) -> int | None:
     """None for what is neither a number nor a time: the core then says so, and the row is parked."""
     if isinstance(raw, int | Decimal):
         return int(raw)
@@ -252,12 +273,13 @@ def _version(raw: Any) -> int | None:
         return None
 
 
-def _raw(value: Any) -> ColumnElement[Any]:
+def raw(value: Any) -> ColumnElement[Any]:
+    """A value that goes to the driver as it came from it."""
     return bindparam(None, value, NullType())
 
 
 def _behind(stream: Stream, position: Position) -> ColumnElement[bool]:
-    at, key = _raw(position.at), _raw(position.key)
+    at, key = raw(position.at), raw(position.key)
     if position.key is None:
         return stream.at >= at
     # Said twice, so that every planner takes the range of the index.
@@ -265,7 +287,7 @@ def _behind(stream: Stream, position: Position) -> ColumnElement[bool]:
 
 
 def _up_to(stream: Stream, position: Position) -> ColumnElement[bool]:
-    at, key = _raw(position.at), _raw(position.key)
+    at, key = raw(position.at), raw(position.key)
     return and_(stream.at <= at, or_(stream.at < at, stream.key <= key))
 
 

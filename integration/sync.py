@@ -84,9 +84,9 @@ class Sync:
             stream = reading.stream.name
             self.state.open(stream, reading.window)
             for batch, verdicts in self._applied(self._rows(reading)):
-                parked, settled = _sorted(batch, verdicts)
+                parked, settled = parked_and_settled(batch, verdicts)
                 self.state.confirm(stream, batch.rows[-1].position, parked, settled)
-                _count(tally, verdicts)
+                count_outcomes(tally, verdicts)
                 advance(len(batch.rows))
             self.state.finish(stream, reading.window.upper)
         return tally
@@ -131,8 +131,8 @@ class Sync:
         self.state.settle([], [each.external_id for each in parked if each.external_id not in rows])
         for batch in batches(iter(rows.values()), self.origin):
             verdicts = apply(self.core, batch)
-            self.state.settle(*_sorted(batch, verdicts))
-            _count(tally, verdicts)
+            self.state.settle(*parked_and_settled(batch, verdicts))
+            count_outcomes(tally, verdicts)
 
 
 def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tuple[Batch, list[Verdict]]:
@@ -140,8 +140,8 @@ def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tupl
     return batch, future.result()
 
 
-def _sorted(batch: Batch, verdicts: list[Verdict]) -> tuple[list[Parked], list[str]]:
-    """The rows that were refused, and the keys of those that were not."""
+def parked_and_settled(batch: Batch, verdicts: list[Verdict]) -> tuple[list[Parked], list[str]]:
+    """The rows of a batch that were refused, and the keys of those that were not."""
     told = list(zip(batch.rows, verdicts, strict=True))
     parked = [
         Parked(row.external_id, row.position.key, row.is_gone, verdict.code, verdict.detail)
@@ -151,5 +151,6 @@ def _sorted(batch: Batch, verdicts: list[Verdict]) -> tuple[list[Parked], list[s
     return parked, [row.external_id for row, verdict in told if verdict.outcome is not None]
 
 
-def _count(tally: Tally, verdicts: list[Verdict]) -> None:
+def count_outcomes(tally: Tally, verdicts: list[Verdict]) -> None:
+    """Add what became of a batch."""
     tally.outcomes.update(verdict.outcome or "parked" for verdict in verdicts)

@@ -55,14 +55,16 @@ class State:
         """Close the file."""
         self._connection.close()
 
-    def belongs_to(self, **facts: str) -> None:
-        """Remember what the file is about. Raises Misconfigured where it is about something else."""
+    def bind(self, **facts: str) -> None:
+        """Remember what the file is about."""
         with self._changing():
-            for name, value in facts.items():
-                self._connection.execute("insert or ignore into facts values (?, ?)", (name, value))
+            self._connection.executemany("insert or ignore into facts values (?, ?)", facts.items())
+
+    def check(self, **facts: str) -> None:
+        """Raises Misconfigured where the file is about something else."""
         known = dict(self._connection.execute("select name, value from facts"))
         for name, value in facts.items():
-            if known[name] != value:
+            if known.get(name, value) != value:
                 raise Misconfigured(
                     f"The state belongs to another {name} ({known[name]}, not {value}); "
                     "name another --state or another --origin, or begin anew with --from-start"

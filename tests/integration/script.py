@@ -21,7 +21,7 @@ from tests.live import ROOT, LiveCore
 # A point is before or after the n-th call of one of these.
 POINTS: dict[str, tuple[type, str]] = {
     "log in": (CoreClient, "_log_in"),
-    "bind": (State, "belongs_to"),
+    "bind": (State, "bind"),
     "open": (State, "open"),
     "read": (Source, "_page"),
     "send": (CoreClient, "apply"),

@@ -1,0 +1,139 @@
+"""Histories of a source whose clocks differ and whose transactions commit late: what a run may miss, and what not."""
+
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from integration.core_client import CoreClient, Verdict
+from integration.mapping import SourceMapping
+from integration.sources import open_source
+from integration.sync import Sync
+from integration.watermarks import State
+
+OVERLAP_SECONDS = 60
+START = datetime(2026, 11, 1, 12, tzinfo=UTC)
+SCHEMA = "create table articles (id integer primary key, title, content, updated_at text, row_version integer)"
+
+
+@dataclass(frozen=True)
+class Write:
+    """A change of a key at a moment: its transaction commits later, and its clock goes wrong by some seconds."""
+
+    at: int
+    key: int
+    late: int
+    skew: int
+
+    @property
+    def stamp(self) -> str:
+        """Its updated_at, in whole seconds so that many are equal."""
+        return f"{START + timedelta(seconds=self.at + self.skew):%Y-%m-%d %H:%M:%S}"
+
+
+def histories(late: int, skew: int) -> st.SearchStrategy[list[Write]]:
+    """Writes within four minutes, late and skewed by at most so many seconds."""
+    write = st.builds(Write, st.integers(0, 240), st.integers(0, 20), st.integers(0, late), st.integers(-skew, skew))
+    return st.lists(write, min_size=5, max_size=20)
+
+
+@dataclass
+class Memory:
+    """A core that applies operations as the contract says, for as many histories as it takes."""
+
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def apply(self, operations: Any, *, is_rehearsal: bool = False) -> list[Verdict]:
+        """Newest wins."""
+        assert not is_rehearsal
+        for each in map(orjson.loads, operations):
+            key, version = each["external_id"], each["external_version"]
+            self.versions[key] = max(version, self.versions.get(key, version))
+        return [Verdict("updated") for _ in operations]
+
+
+@dataclass(frozen=True)
+class Rig:
+    """A base A whose rows appear when their transactions commit, and a sync with an overlap."""
+
+    folder: Path
+
+    def missed(self, writes: list[Write], runs: list[int], overlap_seconds: int) -> set[str]:
+        """The keys of which the core lacks the newest version after runs at these moments, and one long after."""
+        path = self.folder / "a.db"
+        for each in self.folder.glob("*"):
+            each.unlink()
+        base = sqlite3.connect(path, isolation_level=None)
+        base.execute(SCHEMA)
+        core, state = Memory(), State(self.folder / "state.db")
+        with open_source(f"sqlite:///{path}", SourceMapping()) as source:
+            sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=overlap_seconds))
+            for moment, version, write in _timeline(writes, runs):
+                if write is None:
+                    sync.run(sync.plan(), int)
+                else:
+                    _commit(base, write, version, moment)
+        state.close()
+        newest = {str(key): version for key, version in base.execute("select id, row_version from articles")}
+        base.close()
+        return {key for key, version in newest.items() if core.versions.get(key) != version}
+
+
+def _as_client(core: Any) -> CoreClient:
+    client: CoreClient = core
+    return client
+
+
+def _timeline(writes: list[Write], runs: list[int]) -> Iterator[tuple[int, int, Write | None]]:
+    """Commits and runs in the order of time; versions follow the commits, as a row's lock makes them."""
+    commits = [(write.at + write.late, 0, write) for write in writes]
+    end = max(moment for moment, *_ in commits) + 1
+    events: list[tuple[int, int, Write | None]] = [*commits, *((run, 1, None) for run in [*runs, end])]
+    for number, (moment, _, write) in enumerate(sorted(events, key=lambda event: event[:2])):
+        yield moment, number, write
+
+
+def _commit(base: sqlite3.Connection, write: Write, version: int, moment: int) -> None:
+    base.execute(
+        "insert or replace into articles values (?, 'T', ?, ?, ?)", (write.key, str(moment), write.stamp, version)
+    )
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
+    """One folder for all histories."""
+    return Rig(tmp_path_factory.mktemp("history"))
+
+
+RUNS = st.integers(15, 70).map(lambda step: list(range(step, 260, step)))
+EVERY = list(HealthCheck)
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=EVERY, derandomize=True, database=None)
+
+
+@QUICK
+@given(writes=histories(OVERLAP_SECONDS - 20, 9), runs=RUNS)
+def test_nothing_is_missed_while_lateness_and_skews_stay_below_the_overlap(
+    rig: Rig, writes: list[Write], runs: list[int]
+) -> None:
+    assert rig.missed(writes, runs, OVERLAP_SECONDS) == set()
+
+
+def test_a_naive_watermark_fails_the_same_test(rig: Rig) -> None:
+    @settings(QUICK, phases=[Phase.generate])
+    @given(writes=histories(OVERLAP_SECONDS - 20, 9), runs=RUNS)
+    def search(writes: list[Write], runs: list[int]) -> None:
+        assert rig.missed(writes, runs, 0) == set()
+
+    with pytest.raises(AssertionError):
+        search()
+
+
+def test_what_comes_later_than_the_overlap_is_missed_until_the_next_reconcile(rig: Rig) -> None:
+    assert rig.missed([Write(0, 1, 0, 0), Write(10, 2, 100, 0), Write(90, 3, 0, 0)], [95], OVERLAP_SECONDS) == {"2"}
