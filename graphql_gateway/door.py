@@ -9,8 +9,11 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from graphql_gateway.health import problem
 from graphql_gateway.proxies import TrustedProxies
 
+# The server takes 16 MB by HTTP/2; whatever reads a header, and the core, shall be spared them.
+MAX_HEADER_BYTES = 65_536
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -47,18 +50,25 @@ class Door:
             await send(message)
 
         try:
-            await self.app(scope, receive, dressed)
+            await self._inside(scope, request_id)(scope, receive, dressed)
         except ClientDisconnect:
             log.debug("the client left before its body had come")
         except Exception:
             log.exception("unexpected error")
 
     async def _socket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        _named(scope, Headers(scope=scope))
+        request_id = _named(scope, Headers(scope=scope))
         try:
-            await self.app(scope, receive, send)
+            await self._inside(scope, request_id)(scope, receive, send)
         except Exception:
             log.exception("unexpected error on a socket")
+
+    def _inside(self, scope: Scope, request_id: str) -> ASGIApp:
+        """What answers: the app, or a refusal of headers that are too large."""
+        if sum(len(name) + len(value) for name, value in scope["headers"]) <= MAX_HEADER_BYTES:
+            return self.app
+        title = "Request header fields too large"
+        return problem(431, "too_large", title, f"The headers are larger than {MAX_HEADER_BYTES} bytes", request_id)
 
     def _is_secure(self, scope: Scope, headers: Headers) -> bool:
         peer = (scope.get("client") or ("",))[0]

@@ -89,6 +89,16 @@ def test_a_token_that_is_not_good_makes_no_document_known(reader: GraphQL, nobod
     assert "PERSISTED_QUERY_NOT_FOUND" in reader.post({"extensions": extensions})[1]
 
 
+def test_headers_that_are_too_large_come_no_further_than_the_door(nobody: GraphQL, live_gateway: Live) -> None:
+    status, text, headers = nobody.post({"query": "{ me { id } }"}, Authorization=f"Bearer {'x' * 70_000}")
+    assert (status, json.loads(text)["code"]) == (431, "too_large")
+    assert headers["content-type"] == "application/problem+json"
+    url = live_gateway.url.replace("http", "ws", 1)
+    with pytest.raises(InvalidStatus) as refused:
+        connect(f"{url}/graphql", additional_headers={"X": "x" * 70_000}, proxy=None)
+    assert refused.value.response.status_code == 431
+
+
 def test_an_accept_that_takes_long_to_read_is_not_read(nobody: GraphQL) -> None:
     assert nobody.post({"query": "{ __typename }"}, Accept=f"{'a;b,' * 2_000}*/*")[0] == 406
 
