@@ -1,18 +1,23 @@
 """`python -m integration.sync_script`: what is in base A is in base B, once, whatever happens in between."""
 
+import json
 import signal
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from integration import sync_script
+from rest_api.demo.base_a import build_base_a
 from tests.integration.bases import Base, synced, times_created
 from tests.integration.faulty_proxy import faulty_proxy
 from tests.integration.script import POINTS, Script
-from tests.live import LiveCore
+from tests.live import Live, LiveCore, call
 from tests.servers import free_port
 
 ROWS = range(1, 2_301)
@@ -255,3 +260,26 @@ def test_a_target_that_is_no_core_parks_nothing(script: Script, base: Base, live
     assert ran.code == 7
     nobody = replace(script, origin="other", target=f"http://127.0.0.1:{free_port()}").run("--patience", "0.3")
     assert nobody.code == 6
+
+
+def test_the_demos_base_a_is_found_in_graphql(
+    live_core: LiveCore, live_gateway: Live, tmp_path: Path, origin: str
+) -> None:
+    build_base_a(tmp_path / "base_a.db", 7, datetime(2026, 11, 1, tzinfo=UTC))
+    script = Script(live_core, tmp_path, f"sqlite:///{tmp_path}/base_a.db", origin)
+    assert "1,000 created" in script.run().told
+    query = "query($o: String!) { getArticles(where: {origin: {eq: $o}}) { success articles { origin externalId } } }"
+    headers = {"Authorization": f"Bearer {live_core.log_in('admin', live_core.admin_password)}"}
+    body = {"query": query, "variables": {"o": origin}}
+    status, text, _ = call("POST", f"{live_gateway.url}/graphql", body, headers)
+    found = json.loads(text)["data"]["getArticles"]
+    assert (status, found["success"], len(found["articles"])) == (200, True, 20)
+    assert {each["origin"] for each in found["articles"]} == {origin}
+
+
+def test_the_origin_is_the_databases_name_unless_it_is_said(script: Script, base: Base) -> None:
+    base.fill(range(3))
+    arguments = ["--target", script.core.url, "--state", str(script.folder / "s.db"), "--source", base.url]
+    ran = CliRunner().invoke(sync_script.main, arguments, env=script.environment)
+    assert ran.exit_code == 0
+    assert_in_step(script, base)
