@@ -1,6 +1,7 @@
 """Kafka as a route needs it: records with their coordinates, commits of what was confirmed, sends that were kept."""
 
 import logging
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -8,6 +9,7 @@ from typing import Any, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
 from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.structs import MemberState
 
 from integration.envelopes import Message
 from integration.errors import Stop
@@ -16,6 +18,7 @@ POLLED_RECORDS = 1_000
 CONNECT_SECONDS = 5
 SEND_SECONDS = 20
 COMMIT_SECONDS = 5
+JOIN_MS = 3_000
 REQUEST_BYTES = 64 << 20
 RECONNECT_MS = 1_000
 """Longest pause between two attempts to reach a broker; as it comes, it is half a minute."""
@@ -70,13 +73,34 @@ class Subscription:
             heartbeat_interval_ms=session_timeout_seconds * 1_000 // 4,
             max_poll_records=POLLED_RECORDS,
         )
+        self._topic = topic
         self._listener = _Listener()
-        self._consumer.subscribe([topic], listener=self._listener)
+        self._patience_seconds = 2.0 * session_timeout_seconds
+        self._settled_at = time.monotonic()
+        self._join()
 
     def poll(self, timeout_ms: int) -> Polled:
-        """What has come, in the order of each partition; nothing where the brokers are away."""
-        found = self._consumer.poll(timeout_ms)
+        """What has come, in the order of each partition; nothing where the brokers are away.
+
+        It takes longer where the group is about to share the topic anew: kafka-python 3.0 forgets a join that is
+        done between two polls, and may then wait for ever, without a heartbeat.
+        """
+        found = self._consumer.poll(timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS))
         return Polled(self._listener.lost_since(), [_record(each) for records in found.values() for each in records])
+
+    def _is_settled(self) -> bool:
+        state = self._consumer.group_metadata().state
+        if state != MemberState.REBALANCING:
+            self._settled_at = time.monotonic()
+        elif time.monotonic() - self._settled_at > self._patience_seconds:
+            log.warning("the join of the group was forgotten; joining again")
+            self._settled_at = time.monotonic()
+            self._consumer.unsubscribe()
+            self._join()
+        return bool(state == MemberState.STABLE)
+
+    def _join(self) -> None:
+        self._consumer.subscribe([self._topic], listener=self._listener)
 
     def hold(self) -> None:
         """Have `poll` bring nothing, but keep the membership."""

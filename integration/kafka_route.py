@@ -10,7 +10,7 @@ from integration.backlog import Backlog
 from integration.kafka_client import Partition, Record, Subscription
 from integration.route_metrics import RouteMetrics
 
-IDLE_POLL_MS = 200
+IDLE_POLL_MS = 1_000
 BUSY_POLL_MS = 20
 STOP_SECONDS = 10.0
 Deliver = Callable[[Sequence[Record]], None]

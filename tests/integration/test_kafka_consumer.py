@@ -8,6 +8,7 @@ import pytest
 
 from integration.envelopes import Message
 from tests.gateway.conftest import SAMPLE, replying, upstream
+from tests.integration.faulty_proxy import faulty_proxy
 from tests.integration.kafka.lanes import Lane, delete, plain, unused_port, upsert
 from tests.live import LOCALHOST, call, core, prepare
 from tests.servers import free_port
@@ -166,13 +167,24 @@ def test_retry_after_is_obeyed(lane: Lane) -> None:
 
 
 def test_an_answer_that_does_not_speak_of_each_row_moves_no_watermark(lane: Lane) -> None:
-    silent = {"data": [], "errors": []}
+    silent: dict[str, list[object]] = {"data": [], "errors": []}
     with upstream() as wrong:
         wrong.will(replying(200, silent))
         lane.start(CORE_URL=wrong.url)
         lane.send(upsert(1, 1))
         lane.wait_for(lambda: len(wrong.received) >= 3)
         assert lane.behind() == 1
+    assert lane.letters() == []
+
+
+def test_a_core_that_fails_cuts_off_and_doubles_a_third_of_the_calls_loses_nothing(lane: Lane) -> None:
+    with faulty_proxy(lane.core.url, 0.3, seed=7) as proxy:
+        lane.start(CORE_URL=proxy.url)
+        for version in range(1, 16):
+            lane.send(*(upsert(key, version) for key in range(20)))
+            lane.wait_until_committed()
+    assert lane.articles() == {str(key): (15, "title 15") for key in range(20)}
+    assert proxy.made.total() > proxy.made["none"]
     assert lane.letters() == []
 
 
