@@ -15,7 +15,7 @@ from werkzeug.sansio.multipart import Data, Epilogue, Event, Field, File, Multip
 
 from graphql_gateway.errors import Malformed, TooLarge
 from graphql_gateway.graphql_http import content_type
-from graphql_gateway.rest_client import Core
+from graphql_gateway.rest_client import Call, Core
 from graphql_gateway.strict_json import loads
 from graphql_gateway.uploads import Form, Uploads
 
@@ -26,6 +26,7 @@ PIECE_BYTES = 65_536
 BUFFER_BYTES = 4 * PIECE_BYTES
 MAX_FILENAME = 255
 SILENCE_SECONDS = 20.0
+WHO_AM_I = Call("GET", "/auth/me", "/auth/me")
 ONE_FILE = "A request uploads one file: map names one part and one null among the variables"
 
 
@@ -44,10 +45,15 @@ class UploadedFile:
     _is_sent: bool = False
 
     async def send(self, route: str, fields: Mapping[str, str], core: Core) -> dict[str, Any]:
-        """The core's answer to a form of these fields and the file. Raises as Uploads.send does, and Malformed."""
+        """The core's answer to a form of these fields and the file.
+
+        Raises as Core.send and Uploads.send do, and Malformed.
+        """
         if self._is_sent:
             raise Malformed("The file can be used once")
         self._is_sent = True
+        # The places of uploads are few, and whoever says nothing more keeps his for a while.
+        await core.send(WHO_AM_I)
         key, form = core.trail.keys.take("POST", route), Form(fields, self.filename, self._content())
         with core.trail.call("POST", route) as step:
             headers = {**core.caller.headers, "traceparent": step.span.traceparent}

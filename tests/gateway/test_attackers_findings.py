@@ -3,7 +3,10 @@
 import asyncio
 import hashlib
 import json
+import socket
 import time
+from contextlib import ExitStack
+from urllib.parse import urlsplit
 
 import pytest
 from graphql import build_schema
@@ -23,6 +26,7 @@ from tests.gateway.lake import LiveLake
 from tests.live import Live, LiveCore
 
 QUICK_SECONDS = 1.0
+UPLOAD = 'mutation ($file: Upload!) { uploadFile(file: $file, dataset: "visits") { success } }'
 NESTED = "{ __typename ... on User { id articles(first: 100) { id title content version } } }"
 
 
@@ -97,6 +101,26 @@ def test_headers_that_are_too_large_come_no_further_than_the_door(nobody: GraphQ
     with pytest.raises(InvalidStatus) as refused:
         connect(f"{url}/graphql", additional_headers={"X": "x" * 70_000}, proxy=None)
     assert refused.value.response.status_code == 431
+
+
+def begun_upload(url: str, token: str) -> socket.socket:
+    """A request whose file never comes."""
+    operations = {"query": UPLOAD, "variables": {"file": None}}
+    fields = {"operations": json.dumps(operations), "map": '{"0": ["variables.file"]}'}
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{text}' for name, text in fields.items()]
+    body = "\r\n".join([*parts, '--b\r\nContent-Disposition: form-data; name="0"; filename="a.csv"\r\n\r\n'])
+    head = f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nGraphQL-Require-Preflight: 1\r\n"
+    kind = "Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 9999\r\n\r\n"
+    address = urlsplit(url)
+    opened = socket.create_connection((address.hostname or "", address.port or 0), timeout=5)
+    opened.sendall(f"{head}{kind}{body}".encode())
+    return opened
+
+
+def test_who_has_no_good_token_keeps_no_place_for_a_file_that_never_comes(live_gateway: Live) -> None:
+    with ExitStack() as stack:
+        begun = [stack.enter_context(begun_upload(live_gateway.url, f"Bearer {number}")) for number in range(12)]
+        assert [b"UNAUTHENTICATED" in each.recv(4_096) for each in begun] == [True] * 12
 
 
 def test_an_accept_that_takes_long_to_read_is_not_read(nobody: GraphQL) -> None:
