@@ -14,6 +14,7 @@ from benchmarks.gateway import comparison as gateway
 from benchmarks.gateway import memory
 from benchmarks.lake import comparison
 from benchmarks.report import Report
+from benchmarks.sync import comparison as sync
 
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "governance": governance.run,
@@ -22,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "batch": batch.run,
     "lake": comparison.run,
     "gateway": gateway.run,
+    "sync": sync.measure,
 }
 
 
@@ -31,6 +33,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
     parser.add_argument("--folder", type=Path, help="where the databases lie: on the disk to measure")
     parser.add_argument("--rows", type=int, default=comparison.ROWS, help="rows of the lake; fewer for a quick look")
+    parser.add_argument("--articles", type=int, default=sync.ROWS, help="articles to sync; fewer for a quick look")
     parser.add_argument("--full", action="store_true", help=f"{memory.FULL:,} requests for the memory")
     given = parser.parse_args()
     unknown = [name for name in given.names if name not in BENCHMARKS]
@@ -41,6 +44,7 @@ def main() -> int:
     benchmarks = BENCHMARKS | {
         "lake": partial(comparison.run, row_count=given.rows),
         "gateway": partial(gateway.run, memory_requests=memory_requests),
+        "sync": partial(sync.measure, rows=given.articles),
     }
     is_met = True
     for name in given.names or BENCHMARKS:
