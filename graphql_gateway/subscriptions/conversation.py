@@ -19,6 +19,8 @@ from graphql_gateway.subscriptions.wire import Left, Wire
 
 NORMAL, INTERNAL = 1000, 1011
 MAX_ID_CHARACTERS = 128
+MAX_BYTES_TOGETHER = 131_072
+"""Of the messages that running operations came with, where there are several: they are kept, and their documents."""
 AUTHORIZATION = re.compile(r"[\x21-\x7e][\x20-\x7e]{0,8191}")
 Message = dict[str, Any]
 log = structlog.get_logger(__name__)
@@ -44,6 +46,7 @@ class Conversation(ABC):
     caller: Caller
     is_begun: bool = False
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    sizes_bytes: dict[asyncio.Task[None], int] = field(default_factory=dict)
     busy_at: float = field(default_factory=time.monotonic)
 
     @abstractmethod
@@ -95,11 +98,11 @@ class Conversation(ABC):
     async def start(self, key: str, payload: object) -> None:
         """Run an operation beside the others. Raises Malformed."""
         parameters = Parameters.read(payload)
-        if len(self.running) >= self.limits.operations:
-            failure = Overloaded(f"A connection has at most {self.limits.operations} operations at once")
+        failure = self._excess()
+        if failure is not None:
             return await self._end(key, [failure])
         task = asyncio.create_task(self._operate(key, parameters))
-        self.running[key] = task
+        self.running[key], self.sizes_bytes[task] = task, self.wire.heard_bytes
         task.add_done_callback(lambda done: self._finished(key, done))
         return None
 
@@ -108,6 +111,14 @@ class Conversation(ABC):
         task = self.running.pop(key, None)
         if task is not None:
             task.cancel()
+
+    def _excess(self) -> Failure | None:
+        """Why one operation more is too much."""
+        if len(self.running) >= self.limits.operations:
+            return Overloaded(f"A connection has at most {self.limits.operations} operations at once")
+        if self.running and self.wire.heard_bytes + sum(self.sizes_bytes.values()) > MAX_BYTES_TOGETHER:
+            return Overloaded(f"The operations of a connection have at most {MAX_BYTES_TOGETHER} bytes at once")
+        return None
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         return [self._listen(), self._watch()]
@@ -146,6 +157,7 @@ class Conversation(ABC):
 
     def _finished(self, key: str, task: asyncio.Task[None]) -> None:
         self.busy_at = time.monotonic()
+        self.sizes_bytes.pop(task, None)
         if self.running.get(key) is task:
             del self.running[key]
         self._ended(task)

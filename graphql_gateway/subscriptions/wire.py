@@ -38,6 +38,8 @@ class Wire:
     send_seconds: float
     closing: "asyncio.Future[Close]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     heard_at: float = field(default_factory=time.monotonic)
+    heard_bytes: int = 0
+    """The size of the last message."""
 
     async def receive(self) -> dict[str, Any]:
         """The next message. Raises Malformed, Left."""
@@ -52,6 +54,7 @@ class Wire:
         if len(content) > self.message_bytes:
             self.close(TOO_BIG, f"A message has at most {self.message_bytes} bytes")
             raise Left
+        self.heard_bytes = len(content)
         parsed = loads(content, "The message")
         if not isinstance(parsed, dict) or not isinstance(parsed.get("type"), str):
             raise Malformed("A message is an object with a type")

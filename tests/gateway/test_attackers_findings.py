@@ -23,6 +23,7 @@ from graphql_gateway.limits import Limits
 from graphql_gateway.settings import Settings
 from tests.gateway.conftest import GraphQL
 from tests.gateway.lake import LiveLake
+from tests.gateway.subscribing import begun
 from tests.live import Live, LiveCore
 
 QUICK_SECONDS = 1.0
@@ -121,6 +122,16 @@ def test_who_has_no_good_token_keeps_no_place_for_a_file_that_never_comes(live_g
     with ExitStack() as stack:
         begun = [stack.enter_context(begun_upload(live_gateway.url, f"Bearer {number}")) for number in range(12)]
         assert [b"UNAUTHENTICATED" in each.recv(4_096) for each in begun] == [True] * 12
+
+
+def test_operations_of_one_socket_are_not_large_together(live_core: LiveCore, live_gateway: Live) -> None:
+    query, large = "subscription { articleChanged { id } }", "x" * 100_000
+    with begun(live_gateway, live_core.add_user("reader")) as socket:
+        first = socket.subscribe(query, kept=large)
+        refused = socket.next(socket.subscribe(query, kept=large))
+        assert refused["payload"][0]["extensions"]["code"] == "OVERLOADED"
+        socket.send({"type": "complete", "id": first})
+        assert socket.data(socket.subscribe("{ me { id } }", kept=large))
 
 
 def test_an_accept_that_takes_long_to_read_is_not_read(nobody: GraphQL) -> None:
