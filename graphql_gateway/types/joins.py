@@ -1,10 +1,10 @@
 """What is selected under rows, fetched level by level: one call for each entity and hundred keys, however many rows."""
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Coroutine, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import GraphQLObjectType
 
@@ -17,6 +17,7 @@ from graphql_gateway.types.selections import Selection
 MAX_KEYS = 100
 DEFAULT_PER_PARENT, MAX_PER_PARENT = 10, 100
 Found = dict[Any, list[Row]]
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ async def _look_up(core: Core, wants: Iterable[Want]) -> dict[Lookup, Found | Fa
         need = needs.setdefault(want.lookup, Need())
         need.keys |= want.keys
         need.columns |= want.columns
-    found = await asyncio.gather(*(_found(core, lookup, need) for lookup, need in needs.items()))
+    found = await _together([_found(core, lookup, need) for lookup, need in needs.items()])
     return dict(zip(needs, found, strict=True))
 
 
@@ -137,11 +138,16 @@ async def _found(core: Core, lookup: Lookup, need: Need) -> Found | Failure:
     return found
 
 
+async def _together(waiting: Sequence[Coroutine[Any, Any, Answer]]) -> Sequence[Answer]:
+    """All answers, in their order; most often there is one to wait for, which needs no task of its own."""
+    return [await waiting[0]] if len(waiting) == 1 else await asyncio.gather(*waiting)
+
+
 async def looked_up(core: Core, lookup: Lookup, keys: Iterable[Any], columns: Iterable[str]) -> list[Row]:
     """The rows of some keys, by one call for each hundred. Raises as Core.read does."""
     ordered, select = sorted(keys), lookup.entity.select(columns)
     chunks = [ordered[start : start + MAX_KEYS] for start in range(0, len(ordered), MAX_KEYS)]
-    pages = await asyncio.gather(*(_rows(core, lookup, chunk, select) for chunk in chunks))
+    pages = await _together([_rows(core, lookup, chunk, select) for chunk in chunks])
     return [row for page in pages for row in page]
 
 
@@ -152,7 +158,7 @@ async def _rows(core: Core, lookup: Lookup, keys: Sequence[Any], select: Pairs) 
     if not page.get("truncated") or len(keys) == 1:
         return rows
     middle = len(keys) // 2
-    halves = await asyncio.gather(*(_rows(core, lookup, half, select) for half in (keys[:middle], keys[middle:])))
+    halves = await _together([_rows(core, lookup, half, select) for half in (keys[:middle], keys[middle:])])
     return [row for half in halves for row in half]
 
 
