@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, Text, cast, func, inspect, literal, select
 from sqlalchemy.dialects.postgresql import BIT
 
-from integration.rows import MODULUS, Position, Row, row_hash
+from integration.rows import MODULUS, Row, row_hash
 from integration.sources import FETCHED_ROWS, Source, Stream, raw, version_of
 
 CHECKSUM = "lakeport_checksum"
@@ -38,9 +38,13 @@ class Hashes(Protocol):
 
 def hash_of(row: Row) -> int | None:
     """The hash of a row; None where it is none that the core could have."""
-    if row.external_version is None or not isinstance(row.title, str) or not isinstance(row.content, str):
+    return _hash(row.external_id, row.external_version, row.title, row.content)
+
+
+def _hash(external_id: str, version: int | None, title: Any, content: Any) -> int | None:
+    if version is None or not isinstance(title, str) or not isinstance(content, str):
         return None
-    return row_hash(row.external_id, row.external_version, row.title, row.content)
+    return row_hash(external_id, version, title, content)
 
 
 def hashes_of(source: Source, order: str) -> Hashes:
@@ -115,7 +119,7 @@ class _Sum:
 
     def step(self, key: Any, version: Any, title: Any, content: Any) -> None:
         """Add a row."""
-        self._total += hash_of(Row(Position(None, key), version_of(version), title, content)) or 0
+        self._total += _hash(str(key), version_of(version), title, content) or 0
 
     def finalize(self) -> str:
         """The sum."""
