@@ -260,6 +260,8 @@ class Stream:
                 yield f"id: {told.at}\n".encode() + _policy(told), 0
             else:
                 time.sleep(POLL_SECONDS)
+                # The server closes us where the client has left: his place is free then, not at the next sign of life.
+                yield b"", 0
             told = self.source.read_again(self.caller, replace(self.asked, after=told.at))
         raise Unauthenticated("The token has expired")
 

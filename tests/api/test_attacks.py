@@ -58,6 +58,29 @@ def test_a_crowd_of_one_does_not_keep_others_out(besieged: LiveCore, request_tex
             assert time.monotonic() - started < 3
 
 
+def test_a_stream_gives_its_place_back_as_soon_as_its_client_has_left(besieged: LiveCore, tmp_path: Path) -> None:
+    request = STREAM.format(f"Authorization: Bearer {besieged.add_user('reader')}\r\n")
+    most = settings_for(tmp_path).waiting_requests_per_user
+    with crowd(besieged, request, most + 1) as clients:
+        assert [_has_begun(client) for client in clients].count(True) == most
+    left_at = time.monotonic()
+    while not _is_let_in(besieged, request):
+        assert time.monotonic() - left_at < 2
+
+
+def _is_let_in(live: LiveCore, request: str) -> bool:
+    with crowd(live, request, 1) as (client,):
+        return _has_begun(client)
+
+
+def _has_begun(client: socket.socket) -> bool:
+    """Whether a stream has told the first there is to tell, and was not refused."""
+    told = b""
+    while b"event: policy" not in told and b" 429 " not in told:
+        told += client.recv(4_096)
+    return b" 429 " not in told
+
+
 def test_the_threads_suffice_for_all_that_may_hold_one(tmp_path: Path) -> None:
     settings = settings_for(tmp_path)
     held = settings.running_requests + LONGEST_LINE + settings.waiting_requests + settings.sending_clients
