@@ -24,7 +24,8 @@ CALL_SECONDS = 2.0
 PATIENCE_SECONDS = 10.0
 """How long a feed may be cut off from the core before its members are told."""
 PAUSE_SECONDS = (0.05, 0.25)
-MAX_PAUSE_SECONDS = 5.0
+MAX_PAUSE_SECONDS = 1.0
+"""Whatever the core asks for: events wait as long, and one small call a second is no burden."""
 AHEAD = 16
 """Events that may wait for the fastest member before more are told."""
 AHEAD_SECONDS, MAX_AHEAD_SECONDS = 0.002, 1.0

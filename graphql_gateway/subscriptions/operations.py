@@ -3,10 +3,11 @@
 import time
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from inspect import isawaitable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import structlog
 from graphql import (
@@ -27,11 +28,12 @@ from graphql_gateway.errors import Failure, Malformed, described
 from graphql_gateway.executor import ProjectingExecutor
 from graphql_gateway.graphql_http import Parameters
 from graphql_gateway.rest_client import Caller, Core, RestClient
+from graphql_gateway.schemas import CallerSchema
 from graphql_gateway.serving import Ready, Serving
 from graphql_gateway.subscriptions.hub import Hub, Joined, Moved
 from graphql_gateway.subscriptions.live_figures import LiveFigures
 from graphql_gateway.subscriptions.metrics import SubscriptionMetrics
-from graphql_gateway.subscriptions.standings import Tokens
+from graphql_gateway.subscriptions.standings import Token, Tokens
 from graphql_gateway.subscriptions.subscriber import Subscriber
 from graphql_gateway.subscriptions.subscription import Subscription
 
@@ -73,6 +75,7 @@ class Operations:
     tokens: Tokens
     metrics: SubscriptionMetrics
     deadline_seconds: float
+    _schemas_by_token: WeakKeyDictionary[Token, tuple[str, CallerSchema]] = field(default_factory=WeakKeyDictionary)
 
     async def results(
         self, parameters: Parameters, caller: Caller, allowed: frozenset[OperationType] = EVERY_KIND
@@ -102,17 +105,18 @@ class Operations:
             body = _body(await self.serving.run(ready, asked.parameters, core), asked)
             yield {**body, "extensions": cost_told(cost, self.admission.max_cost)}
             return
-        async with aclosing(self._subscribed(asked, self.metrics.names.label(operation_name(operation)))) as results:
+        label = self.metrics.names.label(operation_name(operation))
+        async with aclosing(self._subscribed(ready, asked, label)) as results:
             async for result in results:
                 yield result
 
-    async def _subscribed(self, asked: Asked, label: str) -> AsyncGenerator[Body]:
+    async def _subscribed(self, ready: Ready, asked: Asked, label: str) -> AsyncGenerator[Body]:
         token = self.tokens.of(asked.caller)
         subscriber = Subscriber(token, label)
         try:
             with self._counted(label):
                 await token.held(subscriber)
-                executor = await self._executor(asked)
+                executor = _executor(await self._checked(ready, token, asked), asked)
                 executor.context_value = Subscription(
                     self.hub, self.figures, subscriber, partial(self._core, asked.caller)
                 )
@@ -121,28 +125,29 @@ class Operations:
                         if isinstance(root, Joined):
                             continue
                         if isinstance(root, Moved):
-                            executor = await self._executor(asked)
+                            executor = _executor(await self._revalidated(token, asked), asked)
                             continue
                         yield await self._told(executor, root, asked)
                         self.metrics.delivered.labels(label).inc()
         finally:
             self.tokens.release(token, subscriber)
 
-    async def _executor(self, asked: Asked) -> Executor[Any]:
-        """What runs the document in the schema that is its caller's at this moment. Raises Refused, Failure."""
+    async def _checked(self, ready: Ready, token: Token, asked: Asked) -> Ready:
+        """A document for a schema that its caller has by the rights that his token was just found to have.
+
+        Raises as Schemas.revalidated does.
+        """
+        if ready.caller is self.serving.schemas.fixed:
+            return ready  # everybody has it who has a good token
+        if self._schemas_by_token.get(token) == (token.worth().policy, ready.caller):
+            return ready
+        return await self._revalidated(token, asked)
+
+    async def _revalidated(self, token: Token, asked: Asked) -> Ready:
+        policy = token.worth().policy
         caller = await self.serving.schemas.revalidated(self._core(asked.caller))
-        ready = Ready(caller, caller.documents.prepare(asked.parameters.query), is_revalidated=True)
-        _operation(ready, asked)
-        parameters = asked.parameters
-        executor = ProjectingExecutor.build(
-            caller.schema,
-            ready.prepared.runnable,
-            raw_variable_values=parameters.variables,
-            operation_name=parameters.operation_name,
-        )
-        if isinstance(executor, list):
-            raise asked.refused(*executor)
-        return executor
+        self._schemas_by_token[token] = policy, caller
+        return Ready(caller, caller.documents.prepare(asked.parameters.query), is_revalidated=True)
 
     async def _told(self, executor: Executor[Any], root: Any, asked: Asked) -> Body:
         event = executor.build_per_event_executor(root)
@@ -174,6 +179,20 @@ def _operation(ready: Ready, asked: Asked) -> OperationDefinitionNode:
     if operation is None:
         raise asked.refused(GraphQLError("Say which of the document's operations to run by operationName"))
     return operation
+
+
+def _executor(ready: Ready, asked: Asked) -> Executor[Any]:
+    """What runs a document. Raises Refused."""
+    _operation(ready, asked)
+    executor = ProjectingExecutor.build(
+        ready.caller.schema,
+        ready.prepared.runnable,
+        raw_variable_values=asked.parameters.variables,
+        operation_name=asked.parameters.operation_name,
+    )
+    if isinstance(executor, list):
+        raise asked.refused(*executor)
+    return executor
 
 
 async def _source(executor: Executor[Any], asked: Asked) -> Any:

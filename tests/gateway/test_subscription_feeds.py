@@ -1,14 +1,16 @@
 """Feeds: who shares a stream of the core, who carries it, and who is told what."""
 
 import asyncio
+import http.client
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pyarrow as pa
 import pytest
@@ -18,11 +20,11 @@ from graphql_gateway.subscriptions.events import Event
 from graphql_gateway.subscriptions.live_figures import PERIOD_SECONDS
 from graphql_gateway.subscriptions.standings import Pace, Token
 from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
-from launcher.services import CORE_THREADS
 from tests.gateway.conftest import GraphQL
-from tests.gateway.relay import relayed
+from tests.gateway.relay import Relay, relayed
 from tests.gateway.subscribing import (
     ARTICLES,
+    PATIENCE_SECONDS,
     Socket,
     begun,
     streamed,
@@ -116,8 +118,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     write_deltalake(folder / "core" / "lake" / "secrets", pa.table({"id": [1]}))
     checked = str(CHECK_SECONDS)
     with (
-        # A stream that was left holds its thread of the core until the next sign of life.
-        core(folder / "core", options=CORE_THREADS) as live,
+        core(folder / "core") as live,
         gateway(
             live.url, folder / "gateway", SUBSCRIPTION_CHECK_SECONDS=checked, SUBSCRIPTION_ALIVE_SECONDS="1"
         ) as served,
@@ -125,6 +126,21 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         made = Place(live, served, live.log_in("admin", live.admin_password))
         made.readers.extend(made.user(name) for name in ("ann", "ben"))
         yield made
+
+
+@dataclass(frozen=True)
+class Patient:
+    """A gateway with the settings as they come, and the relay that it has its core by."""
+
+    gateway: Live
+    relay: Relay
+
+
+@pytest.fixture(scope="module")
+def patient(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Patient]:
+    """Another gateway before the core of `place`."""
+    with relayed(place.core.url) as relay, gateway(relay.url, tmp_path_factory.mktemp("patient")) as served:
+        yield Patient(served, relay)
 
 
 @pytest.fixture(autouse=True)
@@ -214,25 +230,70 @@ def test_when_the_bearer_ends_or_leaves_another_takes_over_without_loss_or_doubl
         assert titles(sockets[2], keys[2], 1) == ["Afterwards"]
 
 
-def test_a_revoked_subscriber_is_ended_with_an_error_within_seven_seconds(
-    live_core: LiveCore, live_gateway: Live
-) -> None:
-    bearer, other = (live_core.add_user("reader") for _ in range(2))
+def test_another_takes_over_at_once_also_where_many_streams_were_just_left(place: Place) -> None:
+    leaver, heir = place.readers
+    with begun(place.gateway, leaver) as one, begun(place.gateway, heir) as other:
+        left = one.subscribe(ARTICLES)
+        wait_for_subscribers(place, 1)
+        key = other.subscribe(ARTICLES)
+        wait_for_subscribers(place, 2)
+        leave_streams(place.core, heir)
+        one.send({"type": "complete", "id": left})
+        left_at = time.monotonic()
+        place.create("Taken over")
+        assert titles(other, key, 1) == ["Taken over"]
+        assert time.monotonic() - left_at < 2
+
+
+def leave_streams(live: LiveCore, token: str) -> None:
+    """Open as many streams of the core as one user may have, and leave them all at once."""
     with ExitStack() as stack:
-        stack.enter_context(begun(live_gateway, bearer)).subscribe(ARTICLES)
-        wait_until(lambda: subscribers(live_gateway) == 1)
-        socket = stack.enter_context(begun(live_gateway, other))
-        stream = stack.enter_context(streamed(live_gateway, other, ARTICLES))
+        while stack.enter_context(told(live, token)).status == 200:
+            pass
+
+
+@contextmanager
+def told(live: LiveCore, token: str) -> Iterator[http.client.HTTPResponse]:
+    """The core's answer to who wants a stream."""
+    connection = http.client.HTTPConnection(urlsplit(live.url).netloc, timeout=PATIENCE_SECONDS)
+    headers = {"Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    connection.request("GET", "/events", headers=headers)
+    with connection.getresponse() as response:
+        yield response
+    connection.close()
+
+
+def test_subscribers_of_one_token_do_not_ask_for_the_catalog_each(place: Place) -> None:
+    with begun(place.gateway, place.admin) as socket:
+        before = reads(place, "/data/datasets")
+        socket.subscribe(ARTICLES)
+        wait_for_subscribers(place, 1)
+        assert reads(place, "/data/datasets") == before
+        for number in range(2, 12):
+            socket.subscribe("subscription { transactions { nodes { amount } } }")
+            wait_for_subscribers(place, number)
+        # The first one, before and after the check of his rights.
+        assert reads(place, "/data/datasets") - before <= 2
+
+
+def test_a_revoked_subscriber_is_ended_with_an_error_within_seven_seconds(place: Place, patient: Patient) -> None:
+    bearer, other = (place.user(name) for name in ("eve", "fay"))
+    served = patient.gateway
+    with ExitStack() as stack:
+        stack.enter_context(begun(served, bearer)).subscribe(ARTICLES)
+        wait_until(lambda: subscribers(served) == 1)
+        socket = stack.enter_context(begun(served, other))
+        stream = stack.enter_context(streamed(served, other, ARTICLES))
         key = socket.subscribe(ARTICLES)
-        wait_until(lambda: subscribers(live_gateway) == 3)
-        assert live_core.call("POST", "/auth/revoke", None, other)[0] == 204
+        wait_until(lambda: subscribers(served) == 3)
+        place.call("POST", "/auth/revoke", token=other)
         revoked_at = time.monotonic()
         assert code(socket.next(key)) == "UNAUTHENTICATED"
         name, body = stream.next()
         assert time.monotonic() - revoked_at < 7
         assert (name, body["errors"][0]["extensions"]["code"]) == ("next", "UNAUTHENTICATED")
         assert stream.next() == ("complete", None)
-        assert streams(live_gateway) == 1
+        assert streams(served) == 1
 
 
 def test_who_carries_no_stream_is_ended_too_when_his_login_ends(place: Place) -> None:
@@ -309,11 +370,11 @@ def test_a_grant_taken_back_takes_its_changes_along_and_one_given_brings_them(pl
         assert [socket.data(key)["version"] for _ in range(2)] == [version + 1, version + 2]
 
 
-def test_what_the_bearer_may_see_from_now_on_is_told_to_nobody_else(place: Place, tmp_path: Path) -> None:
+def test_what_the_bearer_may_see_from_now_on_is_told_to_nobody_else(place: Place, patient: Patient) -> None:
     """His token is not due to be looked at for five seconds: only the events' policy tells."""
     tokens = [place.user(name, {"dataset": "transactions"}) for name in ("bob", "cat")]
+    served = patient.gateway
     with ExitStack() as stack:
-        served = stack.enter_context(gateway(place.core.url, tmp_path))
         sockets = [stack.enter_context(begun(served, token)) for token in tokens]
         keys = []
         for number, socket in enumerate(sockets, 1):
@@ -463,11 +524,9 @@ def test_a_figure_shows_what_its_reader_may_see_also_when_that_changes(place: Pl
         assert 0 < seen < everything
 
 
-def test_a_core_that_cannot_be_reached_for_a_moment_costs_no_event(place: Place, tmp_path: Path) -> None:
-    with ExitStack() as stack:
-        relay = stack.enter_context(relayed(place.core.url))
-        served = stack.enter_context(gateway(relay.url, tmp_path))
-        socket = stack.enter_context(begun(served, place.readers[0]))
+def test_a_core_that_cannot_be_reached_for_a_moment_costs_no_event(place: Place, patient: Patient) -> None:
+    relay, served = patient.relay, patient.gateway
+    with begun(served, place.readers[0]) as socket:
         key = socket.subscribe(ARTICLES)
         wait_until(lambda: subscribers(served) == streams(served) == 1)
         place.create("Before")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from launcher.services import CORE_THREADS
 from tests.gateway.conftest import GraphQL
 from tests.gateway.subscribing import (
     ARTICLES,
@@ -25,7 +24,7 @@ from tests.gateway.subscribing import (
     subscribers,
     wait_until,
 )
-from tests.live import Live, LiveCore, call, core, gateway
+from tests.live import Live, LiveCore, call, gateway
 
 CREATE = 'mutation { createArticle(title: "By socket", content: "") { success } }'
 INIT_SECONDS, IDLE_SECONDS, ALIVE_SECONDS = 0.6, 1.0, 0.2
@@ -49,23 +48,19 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A gateway that allows little, before a core with the threads that `start.sh` gives it."""
-    folder = tmp_path_factory.mktemp("subscribed")
-    with (
-        core(folder / "core", options=CORE_THREADS) as live_core,
-        gateway(
-            live_core.url,
-            folder / "gateway",
-            SUBSCRIPTION_INIT_SECONDS=str(INIT_SECONDS),
-            SUBSCRIPTION_IDLE_SECONDS=str(IDLE_SECONDS),
-            SUBSCRIPTION_ALIVE_SECONDS=str(ALIVE_SECONDS),
-            SUBSCRIPTION_CONNECTIONS="3",
-            SUBSCRIPTIONS_PER_CONNECTION="4",
-            SUBSCRIPTION_ORIGINS="https://shop.example.org",
-            GRAPHQL_BODY_BYTES="20000",
-        ) as live,
-    ):
+def place(live_core: LiveCore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    """A gateway that allows little."""
+    with gateway(
+        live_core.url,
+        tmp_path_factory.mktemp("gateway"),
+        SUBSCRIPTION_INIT_SECONDS=str(INIT_SECONDS),
+        SUBSCRIPTION_IDLE_SECONDS=str(IDLE_SECONDS),
+        SUBSCRIPTION_ALIVE_SECONDS=str(ALIVE_SECONDS),
+        SUBSCRIPTION_CONNECTIONS="3",
+        SUBSCRIPTIONS_PER_CONNECTION="4",
+        SUBSCRIPTION_ORIGINS="https://shop.example.org",
+        GRAPHQL_BODY_BYTES="20000",
+    ) as live:
         yield Place(live, live_core, live_core.add_user("reader"), live_core.add_user("editor"))
 
 
