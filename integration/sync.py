@@ -1,5 +1,6 @@
 """One run: what changed in base A since the last one goes to the core, and the watermark follows what was confirmed."""
 
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,8 +10,9 @@ from datetime import timedelta
 from integration.batches import Batch, apply, batches
 from integration.core_client import CoreClient, Verdict
 from integration.errors import Misconfigured
-from integration.rows import Position, Row, earlier
-from integration.sources import Source, Stream
+from integration.rows import Position, Row, earlier, microseconds
+from integration.script_metrics import ScriptMetrics
+from integration.sources import PAGE_ROWS, Source, Stream
 from integration.watermarks import Parked, State, Window
 
 IN_FLIGHT = 2
@@ -64,12 +66,13 @@ class Sync:
     state: State
     origin: str
     overlap: timedelta
+    metrics: ScriptMetrics
 
     def plan(self) -> Plan:
         """What the next run reads: behind what the last one left, else behind the watermark, up to now."""
         readings = []
         for stream in self.source.streams():
-            end, unfinished = self.source.last(stream), self.state.window(stream.name)
+            end, unfinished = self._end(stream), self.state.window(stream.name)
             if unfinished is not None:
                 readings.append(Reading(stream, unfinished, end or unfinished.upper))
             elif end is not None:
@@ -78,7 +81,7 @@ class Sync:
 
     def run(self, plan: Plan, advance: Advance) -> Tally:
         """Apply it; killed at any moment, the next run goes on behind the last batch that was confirmed."""
-        tally = Tally()
+        tally, started = Tally(), time.monotonic()
         self._retry_parked(tally)
         for reading in plan.readings:
             stream = reading.stream.name
@@ -86,9 +89,11 @@ class Sync:
             for batch, verdicts in self._applied(self._rows(reading)):
                 parked, settled = parked_and_settled(batch, verdicts)
                 self.state.confirm(stream, batch.rows[-1].position, parked, settled)
-                count_outcomes(tally, verdicts)
+                self._count(tally, batch, verdicts)
                 advance(len(batch.rows))
             self.state.finish(stream, reading.window.upper)
+            self.metrics.moved(stream, microseconds(reading.window.upper.at))
+        self.metrics.ran(time.monotonic() - started, len(self.state.parked()))
         return tally
 
     def rehearse(self, plan: Plan) -> Iterator[tuple[Row, Verdict]]:
@@ -99,12 +104,16 @@ class Sync:
 
     def _next_window(self, stream: Stream, end: Position) -> Window:
         watermark = self.state.watermark(stream.name)
-        if watermark is None:
-            return Window(None, end)
+        return Window(None if watermark is None else Position(earlier(watermark, self.overlap), None), end)
+
+    def _end(self, stream: Stream) -> Position | None:
+        end = self.source.last(stream)
         try:
-            return Window(Position(earlier(watermark, self.overlap), None), end)
+            if end is not None:
+                microseconds(end.at)
         except ValueError as error:
-            raise Misconfigured(f"The times of base A's {stream.name} are none: {watermark!r}") from error
+            raise Misconfigured(f"The times of base A's {stream.name} are none: {end and end.at!r}") from error
+        return end
 
     def _rows(self, reading: Reading) -> Iterator[Row]:
         return self.source.rows(reading.stream, reading.window.after, reading.upper)
@@ -114,25 +123,38 @@ class Sync:
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
             on_their_way: deque[tuple[Batch, Future[list[Verdict]]]] = deque()
             for batch in batches(rows, self.origin):
-                on_their_way.append((batch, pool.submit(apply, self.core, batch)))
+                on_their_way.append((batch, pool.submit(self._apply, batch)))
                 if len(on_their_way) == IN_FLIGHT:
                     yield _arrived(on_their_way)
             while on_their_way:
                 yield _arrived(on_their_way)
 
+    def _apply(self, batch: Batch) -> list[Verdict]:
+        with self.metrics.time_batch():
+            return apply(self.core, batch)
+
+    def _count(self, tally: Tally, batch: Batch, verdicts: list[Verdict]) -> None:
+        count_outcomes(tally, verdicts)
+        self.metrics.count(zip(batch.rows, verdicts, strict=True))
+
     def _parked_rows(self) -> Iterator[Row]:
-        keys = [each.key for each in self.state.parked() if not each.is_gone]
-        return iter(self.source.current(keys).values())
+        """Parked rows as base A has them now."""
+        for some in self._parked():
+            yield from self.source.current([each.key for each in some]).values()
+
+    def _parked(self) -> Iterator[list[Parked]]:
+        parked = [each for each in self.state.parked() if not each.is_gone]
+        return (parked[start : start + PAGE_ROWS] for start in range(0, len(parked), PAGE_ROWS))
 
     def _retry_parked(self, tally: Tally) -> None:
         """Try parked keys again, as base A has them now; those that are gone from it are its tombstones' business."""
-        parked = [each for each in self.state.parked() if not each.is_gone]
-        rows = self.source.current([each.key for each in parked])
-        self.state.settle([], [each.external_id for each in parked if each.external_id not in rows])
-        for batch in batches(iter(rows.values()), self.origin):
-            verdicts = apply(self.core, batch)
-            self.state.settle(*parked_and_settled(batch, verdicts))
-            count_outcomes(tally, verdicts)
+        for some in self._parked():
+            rows = self.source.current([each.key for each in some])
+            self.state.settle([], [each.external_id for each in some if each.external_id not in rows])
+            for batch in batches(iter(rows.values()), self.origin):
+                verdicts = self._apply(batch)
+                self.state.settle(*parked_and_settled(batch, verdicts))
+                self._count(tally, batch, verdicts)
 
 
 def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tuple[Batch, list[Verdict]]:

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from integration.command_line import Ends, ending, open_ends, shared_options, te
 from integration.comparison import Comparison
 from integration.errors import DIFFERENCES_FOUND, ROWS_PARKED, CoreAway, SourceAway
 from integration.reconcile import Reconcile, check_deletes
+from integration.script_metrics import ScriptMetrics
 from integration.sync import Sync, Tally
 from integration.watermarks import State, open_state, summary
 
@@ -30,6 +31,7 @@ STATE_DIR = Path("var/sync")
 @click.option("--dry-run", "mode", flag_value="dry-run", help="say what a run would do to each row, and do nothing")
 @click.option("--verify", "mode", flag_value="verify", help="compare everything and list what differs")
 @click.option("--fix", "mode", flag_value="fix", help="compare everything and make the core like base A")
+@click.option("--metrics-file", type=click.Path(path_type=Path), help="file for the node exporter's textfile collector")
 @click.option("--delete-most", is_flag=True, help="let --fix delete more than half of what the core has")
 def main(
     *,
@@ -39,25 +41,28 @@ def main(
     from_start: bool,
     watch: float | None,
     delete_most: bool,
+    metrics_file: Path | None,
     **ends: Any,
 ) -> None:
     """Bring what changed in base A to the core. Credentials come from the environment."""
     if mode is not None and (from_start or watch is not None):
         raise click.UsageError(f"--from-start and --watch do not go with --{mode}")
-    with ending("sync"), open_ends(**ends) as opened:
+    with ending("sync"), open_ends(**ends) as opened, ExitStack() as stack:
+        metrics = ScriptMetrics(opened.origin)
+        stack.callback(metrics.write, metrics_file)
         if mode == "verify":
-            sys.exit(_verify(opened))
+            sys.exit(_verify(opened, metrics))
         with open_state(state or STATE_DIR / f"{opened.origin}.db") as kept:
             if from_start:
                 kept.forget()
             kept.check(**opened.facts)
-            sync = Sync(opened.source, opened.core, kept, opened.origin, timedelta(seconds=overlap))
+            sync = Sync(opened.source, opened.core, kept, opened.origin, timedelta(seconds=overlap), metrics)
             if mode == "dry-run":
                 sys.exit(_rehearse(sync))
             kept.bind(**opened.facts)
             if mode == "fix":
-                sys.exit(_fix(opened, kept, may_delete_most=delete_most))
-            sys.exit(_run(sync) if watch is None else _watch(sync, watch))
+                sys.exit(_fix(opened, kept, metrics, may_delete_most=delete_most))
+            sys.exit(_run(sync) if watch is None else _watch(sync, watch, metrics_file))
 
 
 def _run(sync: Sync) -> int:
@@ -68,10 +73,11 @@ def _run(sync: Sync) -> int:
     return _told_parked(sync.state)
 
 
-def _watch(sync: Sync, pause_seconds: float) -> int:
+def _watch(sync: Sync, pause_seconds: float, metrics_file: Path | None) -> int:
     while True:
         with _outliving_outages():
             _run(sync)
+        sync.metrics.write(metrics_file)
         time.sleep(pause_seconds)
 
 
@@ -102,19 +108,20 @@ def _rehearse(sync: Sync) -> int:
     return 0
 
 
-def _verify(ends: Ends) -> int:
+def _verify(ends: Ends, metrics: ScriptMetrics) -> int:
     comparison = Comparison(ends.core, ends.source, ends.origin)
-    found = 0
-    for difference in comparison.differences():
+    found = list(comparison.differences())
+    for difference in found:
         tell(difference)
-        found += 1
-    click.echo(f"{ends.origin}: {comparison.text()}, {found:,} differences")
+    metrics.compared(found)
+    click.echo(f"{ends.origin}: {comparison.text()}, {len(found):,} differences")
     return DIFFERENCES_FOUND if found else 0
 
 
-def _fix(ends: Ends, state: State, *, may_delete_most: bool) -> int:
+def _fix(ends: Ends, state: State, metrics: ScriptMetrics, *, may_delete_most: bool) -> int:
     comparison = Comparison(ends.core, ends.source, ends.origin)
     differences = list(comparison.differences())
+    metrics.compared(differences)
     if not may_delete_most:
         check_deletes(differences, comparison.counts["core"])
     for difference in differences:

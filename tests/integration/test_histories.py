@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from integration.core_client import CoreClient, Verdict
 from integration.mapping import SourceMapping
+from integration.script_metrics import ScriptMetrics
 from integration.sources import open_source
 from integration.sync import Sync
 from integration.watermarks import State
@@ -74,7 +75,7 @@ class Rig:
         base.execute(SCHEMA)
         core, state = Memory(), State(self.folder / "state.db")
         with open_source(f"sqlite:///{path}", SourceMapping()) as source:
-            sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=overlap_seconds))
+            sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=overlap_seconds), ScriptMetrics("a"))
             for moment, version, write in _timeline(writes, runs):
                 if write is None:
                     sync.run(sync.plan(), int)

@@ -234,6 +234,13 @@ def test_a_mapping_that_does_not_fit_is_said_where(
     assert (ran.code, sentence in ran.told) == (2, True), ran.told
 
 
+@pytest.mark.parametrize("time", ["'soon'", "17"])
+def test_times_that_are_none_are_said(script: Script, base: Base, time: str) -> None:
+    base.execute(f"insert into articles (id, title, content, updated_at) values (1, 'T', 'c', {time})")
+    ran = script.run()
+    assert (ran.code, "are none" in ran.told) == (2, True), ran.told
+
+
 def test_other_tables_and_names_are_mapped(script: Script, base: Base, tmp_path: Path) -> None:
     base.execute("create table notes (nr integer primary key, head text, body text, changed text)")
     base.execute("insert into notes values (1, 'Head', 'Body', '2026-01-01T10:00:00Z')")
@@ -283,3 +290,16 @@ def test_the_origin_is_the_databases_name_unless_it_is_said(script: Script, base
     ran = CliRunner().invoke(sync_script.main, arguments, env=script.environment)
     assert ran.exit_code == 0
     assert_in_step(script, base)
+
+
+def test_a_run_and_a_comparison_leave_metrics(script: Script, base: Base, tmp_path: Path) -> None:
+    base.fill(range(12))
+    base.execute("update articles set title = '' where id = 3")
+    metrics, labels = tmp_path / "sync.prom", f'origin="{script.origin}"'
+    script.run("--metrics-file", str(metrics))
+    told = metrics.read_text()
+    assert f'lakeport_sync_rows_total{{operation="upsert",{labels},outcome="created"}} 11.0' in told
+    assert f"lakeport_sync_parked_rows{{{labels}}} 1.0" in told
+    assert f'lakeport_sync_watermark_timestamp_seconds{{{labels},stream="articles"}} 1.' in told
+    script.run("--verify", "--metrics-file", str(metrics))
+    assert f'lakeport_sync_differences{{kind="missing",{labels}}} 1.0' in metrics.read_text()
