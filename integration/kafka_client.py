@@ -55,7 +55,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Polled:
-    """What a poll brought: partitions that were lost, then records of those that are ours."""
+    """What a poll brought: partitions that others have now, then records of those that are ours."""
 
     lost: frozenset[Partition]
     records: list[Record]
@@ -75,6 +75,7 @@ class Subscription:
         )
         self._topic = topic
         self._listener = _Listener()
+        self._revoked: frozenset[Partition] = frozenset()
         self._patience_seconds = 2.0 * session_timeout_seconds
         self._settled_at = time.monotonic()
         self._join()
@@ -86,7 +87,16 @@ class Subscription:
         done between two polls, and may then wait for ever, without a heartbeat.
         """
         found = self._consumer.poll(timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS))
-        return Polled(self._listener.lost_since(), [_record(each) for records in found.values() for each in records])
+        return Polled(self._lost(), [_record(each) for records in found.values() for each in records])
+
+    def _lost(self) -> frozenset[Partition]:
+        """What was revoked and not given back: of that, kafka-python reads on from where it was, not anew."""
+        self._revoked |= self._listener.revoked_since()
+        if not self._revoked or self._consumer.group_metadata().state != MemberState.STABLE:
+            return frozenset()
+        lost = self._revoked - {Partition(*each) for each in self._consumer.assignment()}
+        self._revoked = frozenset()
+        return lost
 
     def _is_settled(self) -> bool:
         state = self._consumer.group_metadata().state
@@ -112,6 +122,8 @@ class Subscription:
 
     def commit(self, positions: Mapping[Partition, int]) -> bool:
         """Keep the offsets to go on from, of what is ours; whether that is done. What is not comes again."""
+        if self._consumer.group_metadata().state != MemberState.STABLE:
+            return False
         ours = self._consumer.assignment()
         offsets = {
             TopicPartition(*each): OffsetAndMetadata(offset, "", -1)
@@ -229,22 +241,22 @@ def _record(found: Any) -> Record:
 
 
 class _Listener(ConsumerRebalanceListener):  # type: ignore[misc]  # kafka-python has no types
-    """Keeps what was lost until it is asked: it is told in kafka-python's own thread."""
+    """Keeps what was revoked until it is asked: it is told in kafka-python's own thread."""
 
     def __init__(self) -> None:
-        self._lost: SimpleQueue[Partition] = SimpleQueue()
+        self._revoked: SimpleQueue[Partition] = SimpleQueue()
 
-    def lost_since(self) -> frozenset[Partition]:
-        """What was lost since it was asked last."""
-        lost = set()
-        while not self._lost.empty():
-            lost.add(self._lost.get())
-        return frozenset(lost)
+    def revoked_since(self) -> frozenset[Partition]:
+        """What was revoked since it was asked last."""
+        revoked = set()
+        while not self._revoked.empty():
+            revoked.add(self._revoked.get())
+        return frozenset(revoked)
 
     def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Told before others get them; or, after too long a silence, when they have them."""
         for each in revoked:
-            self._lost.put(Partition(*each))
+            self._revoked.put(Partition(*each))
 
     def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
-        """Nothing is to be done: each is read from what was committed."""
+        """Nothing is to be done: what is new is read from what was committed."""
