@@ -274,3 +274,13 @@ def test_a_replayed_letter_is_applied_unless_something_newer_came(lane: Lane) ->
     lane.wait_until_committed()
     assert lane.articles() == {"1": (1, "title 1"), "2": (2, "title 2")}
     assert lane.letters() == []
+
+
+def test_a_rebalance_in_the_middle_of_a_backlog_loses_nothing(lane: Lane) -> None:
+    lane.send(*(upsert(key, 1) for key in range(3_000)))
+    lane.start()
+    lane.wait_for(lane.articles)
+    lane.start()
+    lane.wait_until_committed(60)
+    assert len(lane.articles()) == 3_000
+    assert lane.letters() == []
