@@ -14,7 +14,7 @@ from graphql_gateway.rest_client import Core
 from graphql_gateway.typed_rows import RowTypes, extended
 from graphql_gateway.types import FOR_ANYBODY, NOUNS, definitions, make_schema
 
-MAX_SCHEMAS, MAX_CALLERS = 256, 10_000
+MAX_SCHEMAS, MAX_CALLERS = 100, 10_000
 # The core refuses what a caller may no longer read; this is how long his schema may be behind where nothing tells.
 KEPT_SECONDS = 30.0
 

@@ -168,7 +168,7 @@ class _Exchange:
     def send(self, piece: bytes) -> bool:
         """Send a piece, the empty one last. Gives False when the core has answered already, or takes no more."""
         with self._lock:
-            if _is_readable(self._connection.sock):
+            if _has_answered(self._connection.sock):
                 return False
             try:
                 self._connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -209,8 +209,12 @@ def _connection(scheme: str, host: str, port: int | None) -> HTTPConnection:
     return HTTPSConnection(host, port, timeout=CONNECT_SECONDS, context=context)
 
 
-def _is_readable(opened: socket.socket) -> bool:
-    return bool(wait_for_read(opened, timeout=0))
+def _has_answered(opened: socket.socket) -> bool:
+    """Whether there is something to read before the body has ended.
+
+    Over TLS nobody can tell: a server sends tickets of its own accord. Then an early answer is read at the end.
+    """
+    return not isinstance(opened, ssl.SSLSocket) and bool(wait_for_read(opened, timeout=0))
 
 
 def _accepted(answer: Answer) -> dict[str, Any]:
