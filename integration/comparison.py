@@ -99,7 +99,8 @@ class _Search:
         yield from self.within(span, self.comparison.parts(most, part, self.order))
 
     def _leaf(self, span: Span, part: Part) -> Iterator[Difference]:
-        theirs = {each.first: each.checksum for each in self.comparison.parts(MOST_PARTS, part, self.order)}
+        single = [part] if part.count == 1 else self.comparison.parts(MOST_PARTS, part, self.order)
+        theirs = {each.first: each.checksum for each in single}
         for row in self._rows(span):
             hashed = theirs.pop(row.external_id, None)
             if hashed is None:

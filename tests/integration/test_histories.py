@@ -115,7 +115,7 @@ def rig(tmp_path_factory: pytest.TempPathFactory) -> Rig:
 
 RUNS = st.integers(15, 70).map(lambda step: list(range(step, 260, step)))
 EVERY = list(HealthCheck)
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=EVERY, derandomize=True, database=None)
+QUICK = settings(max_examples=25, deadline=None, suppress_health_check=EVERY, derandomize=True, database=None)
 
 
 @QUICK
