@@ -33,6 +33,7 @@ POLL_SECONDS = 0.2
 TYPE = r"[a-z][a-z_.]{0,90}(\.\*)?"
 TYPES = rf"(\*|{TYPE}(,{TYPE}){{0,{MAX_TYPES - 1}}})"
 HEARTBEAT_SECONDS = 10
+NOTHING = b":\n\n"
 STREAM = (
     "Server-sent events. Each has its type as `event`, its `sequence` as `id`, and itself as `data`. "
     '`event: policy` with `{"policy": "…"}` comes first, before what is told under other rights than before, and after '
@@ -261,7 +262,7 @@ class Stream:
             else:
                 time.sleep(POLL_SECONDS)
                 # The server closes us where the client has left: his place is free then, not at the next sign of life.
-                yield b"", 0
+                yield NOTHING, 0
             told = self.source.read_again(self.caller, replace(self.asked, after=told.at))
         raise Unauthenticated("The token has expired")
 

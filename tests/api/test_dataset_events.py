@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy.orm import Session
 
+from rest_api.resources.events import NOTHING
 from rest_api.services import events
 from tests.api.lake import append, give, lake_folder, with_lake
 from tests.api.test_uploads import send
@@ -160,7 +161,7 @@ def test_each_event_and_page_names_the_policy_that_it_was_chosen_by(admin: Calle
 
 
 def chunks(answer: Any) -> Any:
-    return (each.decode() if isinstance(each, bytes) else each for each in answer.response if each)
+    return (each.decode() if isinstance(each, bytes) else each for each in answer.response if each != NOTHING)
 
 
 def test_a_stream_says_its_policy_first_and_when_it_changes(app: Flask, admin: Caller, reader: Caller) -> None:

@@ -11,6 +11,7 @@ from flask import Flask
 from sqlalchemy.orm import Session
 
 from rest_api.database import create_engine_for
+from rest_api.resources.events import NOTHING
 from rest_api.services import events
 from tests.conftest import Caller, log_in
 
@@ -23,7 +24,7 @@ def types(answer: Any) -> list[str]:
 
 def said(answer: Any) -> Iterator[str]:
     """What a stream says; that it looks whether somebody listens is nothing said."""
-    return (each.decode() if isinstance(each, bytes) else each for each in answer.response if each)
+    return (each.decode() if isinstance(each, bytes) else each for each in answer.response if each != NOTHING)
 
 
 def test_a_write_leaves_its_event(editor: Caller) -> None:
