@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 
 from integration.core_client import CoreClient, Verdict
 from integration.mapping import SourceMapping
+from integration.rows import Position
 from integration.script_metrics import ScriptMetrics
 from integration.sources import open_source
 from integration.sync import Sync
-from integration.watermarks import State
+from integration.watermarks import State, Window
 
 OVERLAP_SECONDS = 60
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -138,3 +139,24 @@ def test_a_naive_watermark_fails_the_same_test(rig: Rig) -> None:
 
 def test_what_comes_later_than_the_overlap_is_missed_until_the_next_reconcile(rig: Rig) -> None:
     assert rig.missed([Write(0, 1, 0, 0), Write(10, 2, 100, 0), Write(90, 3, 0, 0)], [95], OVERLAP_SECONDS) == {"2"}
+
+
+def test_what_commits_late_while_a_window_lies_unfinished_is_read_by_the_run_after(tmp_path: Path) -> None:
+    core, state, path = Memory(), State(tmp_path / "state.db"), tmp_path / "a.db"
+    base = sqlite3.connect(path, isolation_level=None)
+    base.execute(SCHEMA)
+    passed, late, newer = Write(10, 1, 0, 0), Write(5, 2, 0, 0), Write(1_000, 3, 0, 0)
+    _commit(base, passed, 1, 10)
+    end = Position(passed.stamp, passed.key)
+    state.open("articles", Window(None, end))
+    state.confirm("articles", end, [], [])  # and then the run was killed
+    _commit(base, late, 2, 11)
+    _commit(base, newer, 3, 1_000)
+    with open_source(f"sqlite:///{path}", SourceMapping()) as source:
+        sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=OVERLAP_SECONDS), ScriptMetrics("a"))
+        sync.run(sync.plan(), int)
+        assert core.versions == {"3": 3}
+        sync.run(sync.plan(), int)
+    assert core.versions.keys() >= {"2", "3"}
+    state.close()
+    base.close()
