@@ -1,12 +1,13 @@
 """`/articles/digest`: checksums of synced articles, by which two databases are compared without sending their rows."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
 from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow
-from rest_api.errors import unknown
+from rest_api.errors import Invalid, unknown
 from rest_api.models.article import Article
 from rest_api.query.conditions import Column, ColumnType
 from rest_api.query.values import from_text, wrong
@@ -48,7 +49,7 @@ class DigestSchema(WireSchema):
     order = fields.String(
         required=True,
         validate=validate.OneOf(("integer", "bytes")),
-        metadata={"description": "order of external ids: as integers where all of the origin are, else by bytes"},
+        metadata={"description": "order of external ids: as integers where all and the bounds are, else by bytes"},
     )
 
 
@@ -83,7 +84,7 @@ def digest_articles() -> Response:
     """Checksums of an origin's articles by ranges of external ids, in parts of like sizes."""
     given = _given()
     most = _parts(given.get("parts"))
-    has_texts = digests.has_texts(session(), given["origin"])
+    has_texts = not _are_integers(given) or digests.has_texts(session(), given["origin"])
     key = Article.external_id if has_texts else Article.external_number
     kind = ColumnType.TEXT if has_texts else ColumnType.INTEGER
     first, last = (_bound(given.get(name), Column(name, kind)) for name in BOUNDS)
@@ -112,6 +113,16 @@ def _parts(text: str | None) -> int:
     if not 1 <= most <= MAX_PARTS:
         raise wrong("parts", f"parts takes a whole number from 1 to {MAX_PARTS:,}")
     return int(most)
+
+
+def _are_integers(given: Mapping[str, str]) -> bool:
+    """Whether the bounds are integers as external ids can be."""
+    try:
+        return all(
+            from_text(Column(name, ColumnType.INTEGER), given[name]) is not None for name in BOUNDS if name in given
+        )
+    except Invalid:
+        return False
 
 
 def _bound(text: str | None, column: Column) -> Any:

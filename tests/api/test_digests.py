@@ -104,7 +104,6 @@ def test_articles_written_here_are_in_no_digest_and_hashes_in_no_dataset(admin: 
     [
         "",
         "origin=",
-        "origin=a&from=x",
         "origin=a&parts=0",
         "origin=a&parts=1001",
         "origin=a&part=1",
@@ -113,6 +112,14 @@ def test_articles_written_here_are_in_no_digest_and_hashes_in_no_dataset(admin: 
 )
 def test_what_cannot_be_asked_is_refused(reader: Caller, query: str) -> None:
     assert reader.get(f"/articles/digest?{query}").status_code == 400
+
+
+def test_a_bound_that_is_no_integer_has_the_ids_ordered_by_bytes(editor: Caller) -> None:
+    apply(editor, upsert("9", 1), upsert("10", 1))
+    asked = "/articles/digest?origin=a&parts=1000"
+    by_bytes = editor.get(f"{asked}&from=1&to=9x").json
+    assert (by_bytes["order"], [each["from"] for each in by_bytes["data"]]) == ("bytes", ["10", "9"])
+    assert editor.get(f"{asked}&from=1&to=99").json["order"] == "integer"
 
 
 def test_a_dry_run_says_what_would_be_and_changes_nothing(editor: Caller) -> None:
