@@ -43,9 +43,10 @@ class Schemas:
     def __init__(self, prepare: Callable[[GraphQLSchema], Documents]) -> None:
         self._prepare = prepare
         self.for_anybody = self._with(make_schema(FOR_ANYBODY), (), definitions(FOR_ANYBODY))
-        self.fixed = self._with(make_schema(NOUNS), (), definitions(NOUNS))
+        self._sdl = definitions(NOUNS)
+        self.fixed = self._with(make_schema(NOUNS), (), self._sdl)
         self._row_types = RowTypes(self.fixed.schema)
-        self._schemas: OrderedDict[Catalog, CallerSchema] = OrderedDict()
+        self._schemas: dict[Catalog, CallerSchema] = {}
         self._callers: OrderedDict[bytes, Known] = OrderedDict()
 
     def known(self, authorization: str) -> CallerSchema | None:
@@ -61,7 +62,8 @@ class Schemas:
         digest = _digest(core.caller.authorization or "")
         known = self._callers.get(digest)
         pages = await read_pages(core, known.pages if known else ())
-        found = self._of(datasets_of(pages))
+        # Pages that have not changed are the same objects: a catalog is compared only when something has.
+        found = known.found if known is not None and pages == known.pages else self._of(datasets_of(pages))
         self._callers[digest] = Known(sharing(pages, found.catalog), found, time.monotonic())
         self._callers.move_to_end(digest)
         if len(self._callers) > MAX_CALLERS:
@@ -70,10 +72,9 @@ class Schemas:
 
     def _of(self, catalog: Catalog) -> CallerSchema:
         if catalog not in self._schemas:
-            self._schemas[catalog] = self._with(self.fixed.schema, catalog, definitions(NOUNS))
-        self._schemas.move_to_end(catalog)
-        if len(self._schemas) > MAX_SCHEMAS:
-            self._forget(self._schemas.popitem(last=False)[1])
+            self._schemas[catalog] = self._with(self.fixed.schema, catalog, self._sdl)
+            if len(self._schemas) > MAX_SCHEMAS:
+                self._forget(self._schemas.pop(next(iter(self._schemas))))
         return self._schemas[catalog]
 
     def _forget(self, found: CallerSchema) -> None:

@@ -12,6 +12,7 @@ from graphql_gateway.errors import TooLarge
 from graphql_gateway.exact_json import dumps
 from graphql_gateway.executor import ProjectingExecutor
 from graphql_gateway.graphql_http import Parameters
+from graphql_gateway.persisted import told
 from graphql_gateway.rest_client import Core
 from graphql_gateway.schemas import CallerSchema, Schemas
 from graphql_gateway.sharing import Question, Sharing
@@ -59,16 +60,18 @@ class Serving:
 
         Raises as Schemas.revalidated does.
         """
+        if _changes_something(ready, parameters):
+            return await self._change(ready, parameters, core)
         question = _question(ready, parameters, core)
         if question is None:
-            return await self._run_alone(ready, parameters, core)
+            return await self._run(ready, parameters, core)
         request_id = self.sharing.join(question)
         if request_id is not None:
             core.trail.share(request_id)
         run = partial(self._run, ready, parameters, core)
         return await self.sharing.answer(question, core.caller.request_id, run)
 
-    async def _run_alone(self, ready: Ready, parameters: Parameters, core: Core) -> ExecutionResult:
+    async def _change(self, ready: Ready, parameters: Parameters, core: Core) -> ExecutionResult:
         try:
             return await self._run(ready, parameters, core)
         finally:
@@ -88,7 +91,7 @@ class Serving:
         if ready.caller in (again.caller, self.schemas.fixed):
             return result
         if again.prepared.document is None:
-            return ExecutionResult(None, list(again.prepared.errors))  # type: ignore[arg-type]
+            return ExecutionResult(None, list(told(again.prepared.errors, parameters)))  # type: ignore[arg-type]
         return await _executed(again, parameters, core)
 
     async def _revalidated(self, query: str, core: Core) -> Ready:
@@ -96,11 +99,15 @@ class Serving:
         return Ready(caller, caller.documents.prepare(query), is_revalidated=True)
 
 
+def _changes_something(ready: Ready, parameters: Parameters) -> bool:
+    operation = ready.operation(parameters.operation_name)
+    return operation is not None and operation.operation is not OperationType.QUERY
+
+
 def _question(ready: Ready, parameters: Parameters, core: Core) -> Question | None:
     """What a query of somebody asks; None for what is not to be shared."""
-    operation, caller = ready.operation(parameters.operation_name), core.caller
-    is_query = operation is not None and operation.operation is OperationType.QUERY
-    if not is_query or ready.is_revalidated or caller.authorization is None:
+    caller = core.caller
+    if ready.is_revalidated or caller.authorization is None:
         return None
     variables = dumps(parameters.variables or {})
     return Question(caller.authorization, caller.forwarded_for, parameters.query, parameters.operation_name, variables)
