@@ -130,7 +130,8 @@ class _Parts:
 
     async def _piece(self) -> bytes | None:
         try:
-            return await asyncio.wait_for(anext(self._pieces, None), SILENCE_SECONDS)
+            async with asyncio.timeout(SILENCE_SECONDS):
+                return await anext(self._pieces, None)
         except TimeoutError as error:
             raise Malformed("The body does not come fast enough", status=408, code="REQUEST_TIMEOUT") from error
 

@@ -96,7 +96,8 @@ class _Audience:
 
 async def _is_told(socket: ClientConnection, title: str) -> bool:
     try:
-        message = await asyncio.wait_for(_receive(socket), PATIENCE_SECONDS)
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            message = await _receive(socket)
     except TimeoutError:
         return False
     assert message["type"] == TRANSPORT_WS["next"], message

@@ -47,6 +47,7 @@ class Conversation(ABC):
     is_begun: bool = False
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     sizes_bytes: dict[asyncio.Task[None], int] = field(default_factory=dict)
+    """Of the messages that brought the operations which have not ended yet, those that were stopped among them."""
     busy_at: float = field(default_factory=time.monotonic)
 
     @abstractmethod
@@ -81,7 +82,7 @@ class Conversation(ABC):
         try:
             await asyncio.wait({*tasks, self.wire.closing}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            every = [*tasks, *self.running.values()]
+            every = [*tasks, *self.sizes_bytes]
             for task in every:
                 task.cancel()
             await asyncio.gather(*every, return_exceptions=True)

@@ -76,7 +76,8 @@ class EventStream(Response):
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         async with aclosing(self._chunks()) as chunks:
             async for chunk in chunks:
-                await asyncio.wait_for(_send(send, chunk), self._alive_seconds)
+                async with asyncio.timeout(self._alive_seconds):
+                    await _send(send, chunk)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _chunks(self) -> AsyncGenerator[bytes]:

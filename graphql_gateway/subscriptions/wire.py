@@ -65,7 +65,8 @@ class Wire:
         if self.closing.done():
             return
         try:
-            await asyncio.wait_for(self.websocket.send_text(dumps(message).decode()), self.send_seconds)
+            async with asyncio.timeout(self.send_seconds):
+                await self.websocket.send_text(dumps(message).decode())
         except TimeoutError:
             self.close(GOING_AWAY, "Messages are taken too slowly")
         except (WebSocketDisconnect, RuntimeError):
@@ -81,6 +82,7 @@ class Wire:
         close = self.closing.result()
         reason = close.reason.encode()[:MAX_REASON_BYTES].decode("utf-8", "ignore")
         try:
-            await asyncio.wait_for(self.websocket.close(close.code, reason), CLOSE_SECONDS)
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self.websocket.close(close.code, reason)
         except (TimeoutError, WebSocketDisconnect, RuntimeError):
             return
