@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from tests.gateway.conftest import GraphQL
 from tests.live import Live
 
-PATIENCE_SECONDS = 8.0
+PATIENCE_SECONDS = 20.0
 ARTICLES = "subscription { articleChanged { event id sequence article { title } } }"
 Message = dict[str, Any]
 

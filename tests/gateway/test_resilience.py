@@ -56,7 +56,7 @@ class TestRetries:
         told.will(replying(503, OVERLOADED, Retry_After="1"), replying(200, ARTICLE))
         started = time.monotonic()
         assert client.run(READ)["data"] == FOUND
-        assert 1 <= time.monotonic() - started < 1.5
+        assert 1 <= time.monotonic() - started < 2.5
         assert len(told.received) == 2
 
     def test_a_read_does_not_wait_for_longer_than_its_deadline(self, acting: tuple[Upstream, GraphQL]) -> None:
@@ -64,7 +64,7 @@ class TestRetries:
         told.will(replying(503, OVERLOADED, Retry_After="2"))
         started = time.monotonic()
         answer = client.run(READ)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 1.5
         assert (code(answer), answer["errors"][0]["extensions"]["retryAfterSeconds"]) == ("OVERLOADED", 2)
         assert len(told.received) == 1
 
@@ -329,7 +329,7 @@ class TestClientsWhoLeave:
         leaving.leave()
         started = time.monotonic()
         assert held.cut.wait(5)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 2
         assert client.samples("graphql_clients_gone_total")[""] == before + 1
         told.will(replying(200, ARTICLE))
         assert client.run(READ)["data"] == FOUND
