@@ -1,7 +1,7 @@
 """GraphQL over server-sent events, distinct connections mode (PROTOCOL.md of the package graphql-sse)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -82,15 +82,15 @@ class EventStream(Response):
 
     async def _chunks(self) -> AsyncGenerator[bytes]:
         yield STILL_HERE
-        async with aclosing(self._results) as results:
+        async with aclosing(self._results) as results, aclosing(self._told(results)) as told:
             try:
-                async for chunk in self._told(results):
+                async for chunk in told:
                     yield chunk
             except Refused as refused:
                 yield _next({"errors": refused.errors})
         yield COMPLETE
 
-    async def _told(self, results: AsyncGenerator[Body]) -> AsyncIterator[bytes]:
+    async def _told(self, results: AsyncGenerator[Body]) -> AsyncGenerator[bytes]:
         while True:
             following = asyncio.ensure_future(anext(results))
             try:
@@ -101,6 +101,7 @@ class EventStream(Response):
                 return
             finally:
                 following.cancel()
+                await asyncio.wait((following,))
             yield _next(body)
 
 
