@@ -1,7 +1,22 @@
-"""What may happen to a route, by name; each test says by a mark which of it it shows, and on which route."""
+"""What may happen to a route, by name; each test says by a mark which of it it shows, and on which route.
 
+`python -m tests.integration.scenarios` writes the table in docs/SCENARIOS.md.
+"""
+
+import ast
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+TABLE = FOLDER.parents[1] / "docs" / "SCENARIOS.md"
+HEAD = """# What may happen to a route, and which test shows what becomes of it
+
+Written by `python -m tests.integration.scenarios` from the marks of the tests in tests/integration; all of them run
+with `./test.sh`. A cell names the file and the test; a number stands for a reason below.
+
+"""
 
 ROUTES = ("script", "kafka", "pentaho", "synapse")
 WHOLE = ("script", "kafka")
@@ -91,3 +106,49 @@ def mistakes(shown: Iterable[Shown]) -> Iterator[str]:
         count = sum(each == route for _, each in cells)
         if count < FEWEST:
             yield f"{route} shows {count} scenarios, fewer than {FEWEST}"
+
+
+def shown(folder: Path = FOLDER) -> list[Shown]:
+    """What the tests in a folder show, by their marks, in the order of files and lines."""
+    return [each for path in sorted(folder.rglob("test_*.py")) for each in _marks(path)]
+
+
+def _marks(path: Path) -> Iterator[Shown]:
+    for function in ast.walk(ast.parse(path.read_text())):
+        if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef) and function.name.startswith("test_"):
+            for scenario, route in map(_mark, ast.walk(function)):
+                if scenario:
+                    yield Shown(scenario, route, f"{path.stem}::{function.name}")
+
+
+def _mark(node: ast.AST) -> tuple[str, str]:
+    """Scenario and route of a mark; empty where it is none."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.scenario":
+        scenario, route = (ast.literal_eval(argument) for argument in node.args)
+        return scenario, route
+    return "", ""
+
+
+def table() -> str:
+    """The page."""
+    cells: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for each in shown():
+        cells[each.scenario, each.route].append(each.test)
+    reasons = sorted(set(NOT_APPLICABLE.values()))
+    lines = [f"| scenario | {' | '.join(ROUTES)} |", "|---" * (len(ROUTES) + 1) + "|"]
+    for scenario, meaning in SCENARIOS.items():
+        found = (_cell(cells[scenario, route], NOT_APPLICABLE.get((scenario, route)), reasons) for route in ROUTES)
+        lines.append(f"| **{scenario}**: {meaning} | {' | '.join(found)} |")
+    counts = ", ".join(f"{route} {sum(each == route for _, each in filter(cells.get, cells))}" for route in ROUTES)
+    notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
+    return "\n".join([f"{HEAD}{len(SCENARIOS)} scenarios; shown on {counts}.\n", *lines, "", *notes, ""])
+
+
+def _cell(tests: list[str], reason: str | None, reasons: list[str]) -> str:
+    if reason is not None:
+        return f"n/a ({reasons.index(reason) + 1})"
+    return "<br>".join(f"`{test}`" for test in dict.fromkeys(tests)) or "–"
+
+
+if __name__ == "__main__":
+    TABLE.write_text(table())
