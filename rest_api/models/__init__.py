@@ -1,7 +1,35 @@
 """Tables of the database, one noun a file; importing the package knows them all."""
 
-from rest_api.models import article, audit, change, dataset, event, grant, group, idempotency, job, token, user
+from rest_api.models import (
+    article,
+    audit,
+    change,
+    dataset,
+    event,
+    grant,
+    group,
+    idempotency,
+    job,
+    pipeline_message,
+    replay,
+    token,
+    user,
+)
 from rest_api.models.base import Base
 
 metadata = Base.metadata
-TABLES = (article, audit, change, dataset, event, grant, group, idempotency, job, token, user)
+TABLES = (
+    article,
+    audit,
+    change,
+    dataset,
+    event,
+    grant,
+    group,
+    idempotency,
+    job,
+    pipeline_message,
+    replay,
+    token,
+    user,
+)

@@ -1,4 +1,4 @@
-"""Deletes what is over: stored answers, ended logins, forgotten failures, old events, finished jobs and changes."""
+"""Deletes what is over: stored answers, ended logins, forgotten failures, old events, jobs, changes and replays."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -10,6 +10,8 @@ from rest_api.database import utc_now
 from rest_api.models.change import BEGUN, DatasetChange
 from rest_api.models.idempotency import IdempotencyKey
 from rest_api.models.job import UNFINISHED, Job
+from rest_api.models.pipeline_message import PipelineMessage
+from rest_api.models.replay import Replay, ReplayEvent
 from rest_api.models.token import LoginFailure, RefreshToken, TokenFamily
 from rest_api.services import events
 from rest_api.tasks.task import Outcome, Run
@@ -17,6 +19,9 @@ from rest_api.tasks.task import Outcome, Run
 KEY_LIFETIME = timedelta(hours=24)
 JOBS_KEPT = timedelta(days=30)
 CHANGES_KEPT = timedelta(days=30)
+REPLAYS_KEPT = timedelta(days=30)
+MESSAGES_KEPT = timedelta(days=7)
+"""How long a message that was sent can be sent again."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Purge:
             "events": self._purge_events,
             "jobs": _purge_jobs,
             "dataset_changes": _purge_changes,
+            "pipeline_messages": _purge_messages,
+            "replays": _purge_replays,
         }
         for done, (kind, purge) in enumerate(kinds.items()):
             run.progress(done, len(kinds), "kinds")
@@ -72,6 +79,17 @@ def _purge_changes(session: Session) -> int:
     """Those that are over; what is under way is kept for whoever finds its end."""
     is_over = DatasetChange.state != BEGUN
     return _delete(session, DatasetChange, is_over, DatasetChange.finished_at < utc_now() - CHANGES_KEPT)
+
+
+def _purge_messages(session: Session) -> int:
+    """Those that were sent; what waits is kept for as long as it waits."""
+    return _delete(session, PipelineMessage, PipelineMessage.sent_at < utc_now() - MESSAGES_KEPT)
+
+
+def _purge_replays(session: Session) -> int:
+    is_over = Replay.created_at < utc_now() - REPLAYS_KEPT
+    _delete(session, ReplayEvent, ReplayEvent.replay_id.in_(select(Replay.id).where(is_over)))
+    return _delete(session, Replay, is_over)
 
 
 def _delete(session: Session, model: type, *where: ColumnElement[bool]) -> int:
