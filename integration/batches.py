@@ -1,6 +1,6 @@
 """How rows reach the core: in batches, each row applied or parked, and a batch that is refused whole taken apart."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import orjson
@@ -18,6 +18,10 @@ class Batch:
 
     rows: tuple[Row, ...]
     operations: tuple[bytes | Verdict, ...]
+
+
+Deliver = Callable[[Batch], list[Verdict]]
+"""Brings a batch to where it goes, and says what became of each row."""
 
 
 def batches(rows: Iterable[Row], origin: str) -> Iterator[Batch]:

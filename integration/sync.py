@@ -1,4 +1,4 @@
-"""One run: what changed in base A since the last one goes to the core, and the watermark follows what was confirmed."""
+"""One run: what changed in base A since the last one is delivered, and the watermark follows what was confirmed."""
 
 import time
 from collections import Counter, deque
@@ -7,8 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from integration.batches import Batch, apply, batches
-from integration.core_client import CoreClient, Verdict
+from integration.batches import Batch, Deliver, batches
+from integration.core_client import Verdict
 from integration.errors import Misconfigured
 from integration.rows import Position, Row, earlier, microseconds
 from integration.script_metrics import ScriptMetrics
@@ -16,7 +16,7 @@ from integration.sources import PAGE_ROWS, Source, Stream
 from integration.watermarks import Parked, State, Window
 
 IN_FLIGHT = 2
-"""Batches on their way at once: the next one is read and sent while the core commits the one before."""
+"""Batches on their way at once: the next one is read and sent while the one before is being confirmed."""
 Advance = Callable[[int], object]
 
 
@@ -59,10 +59,10 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sync:
-    """A route from base A to the core, with its memory."""
+    """A route from base A to where batches are delivered, with its memory."""
 
     source: Source
-    core: CoreClient
+    deliver: Deliver
     state: State
     origin: str
     overlap: timedelta
@@ -96,11 +96,11 @@ class Sync:
         self.metrics.ran(time.monotonic() - started, len(self.state.parked()))
         return tally
 
-    def rehearse(self, plan: Plan) -> Iterator[tuple[Row, Verdict]]:
-        """What a run would do to each row, as the core judges it; nothing is changed."""
+    def rehearse(self, plan: Plan, judge: Deliver) -> Iterator[tuple[Row, Verdict]]:
+        """What a run would do to each row, as it is judged; nothing is delivered."""
         for rows in (self._parked_rows(), *(self._rows(each) for each in plan.readings)):
             for batch in batches(rows, self.origin):
-                yield from zip(batch.rows, apply(self.core, batch, is_rehearsal=True), strict=True)
+                yield from zip(batch.rows, judge(batch), strict=True)
 
     def _next_window(self, stream: Stream, end: Position) -> Window:
         watermark = self.state.watermark(stream.name)
@@ -131,7 +131,7 @@ class Sync:
 
     def _apply(self, batch: Batch) -> list[Verdict]:
         with self.metrics.time_batch():
-            return apply(self.core, batch)
+            return self.deliver(batch)
 
     def _count(self, tally: Tally, batch: Batch, verdicts: list[Verdict]) -> None:
         count_outcomes(tally, verdicts)

@@ -5,12 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 from tqdm import tqdm
 
+from integration.batches import Deliver, apply
 from integration.command_line import Ends, ending, open_ends, shared_options, tell
 from integration.comparison import Comparison
 from integration.errors import DIFFERENCES_FOUND, ROWS_PARKED, CoreAway, SourceAway
@@ -56,9 +58,10 @@ def main(
             if from_start:
                 kept.forget()
             kept.check(**opened.facts)
-            sync = Sync(opened.source, opened.core, kept, opened.origin, timedelta(seconds=overlap), metrics)
+            deliver, reach = partial(apply, opened.core), timedelta(seconds=overlap)
+            sync = Sync(opened.source, deliver, kept, opened.origin, reach, metrics)
             if mode == "dry-run":
-                sys.exit(_rehearse(sync))
+                sys.exit(_rehearse(sync, partial(apply, opened.core, is_rehearsal=True)))
             kept.bind(**opened.facts)
             if mode == "fix":
                 sys.exit(_fix(opened, kept, metrics, may_delete_most=delete_most))
@@ -97,9 +100,9 @@ def _told_parked(state: State) -> int:
     return ROWS_PARKED
 
 
-def _rehearse(sync: Sync) -> int:
+def _rehearse(sync: Sync, judge: Deliver) -> int:
     tally = Tally()
-    for row, verdict in sync.rehearse(sync.plan()):
+    for row, verdict in sync.rehearse(sync.plan(), judge):
         outcome = verdict.outcome or "parked"
         tally.outcomes[outcome] += 1
         if outcome != "unchanged":

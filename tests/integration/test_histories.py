@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from integration.batches import apply
 from integration.core_client import CoreClient, Verdict
 from integration.mapping import SourceMapping
 from integration.rows import Position
@@ -76,7 +78,14 @@ class Rig:
         base.execute(SCHEMA)
         core, state = Memory(), State(self.folder / "state.db")
         with open_source(f"sqlite:///{path}", SourceMapping()) as source:
-            sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=overlap_seconds), ScriptMetrics("a"))
+            sync = Sync(
+                source,
+                partial(apply, _as_client(core)),
+                state,
+                "a",
+                timedelta(seconds=overlap_seconds),
+                ScriptMetrics("a"),
+            )
             for moment, version, write in _timeline(writes, runs):
                 if write is None:
                     sync.run(sync.plan(), int)
@@ -153,7 +162,9 @@ def test_what_commits_late_while_a_window_lies_unfinished_is_read_by_the_run_aft
     _commit(base, late, 2, 11)
     _commit(base, newer, 3, 1_000)
     with open_source(f"sqlite:///{path}", SourceMapping()) as source:
-        sync = Sync(source, _as_client(core), state, "a", timedelta(seconds=OVERLAP_SECONDS), ScriptMetrics("a"))
+        sync = Sync(
+            source, partial(apply, _as_client(core)), state, "a", timedelta(seconds=OVERLAP_SECONDS), ScriptMetrics("a")
+        )
         sync.run(sync.plan(), int)
         assert core.versions == {"3": 3}
         sync.run(sync.plan(), int)
