@@ -16,13 +16,17 @@ class Misconfigured(Stop):
     exit_code = 2
 
 
-class SourceAway(Stop):
+class Away(Stop):
+    """Something is away that comes back by itself."""
+
+
+class SourceAway(Away):
     """Base A cannot be read at the moment."""
 
     exit_code = 5
 
 
-class CoreAway(Stop):
+class CoreAway(Away):
     """The core did not answer, or not usably, for as long as was waited."""
 
     exit_code = 6

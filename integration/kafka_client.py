@@ -12,7 +12,7 @@ from kafka.errors import KafkaError, MessageSizeTooLargeError
 from kafka.structs import MemberState
 
 from integration.envelopes import Message
-from integration.errors import Stop
+from integration.errors import Away
 
 POLLED_RECORDS = 1_000
 CONNECT_SECONDS = 5
@@ -26,7 +26,7 @@ Connection = Mapping[str, Any]
 log = logging.getLogger(__name__)
 
 
-class KafkaAway(Stop):
+class KafkaAway(Away):
     """No broker answers, or none lets this client in: kafka-python does not tell which."""
 
     exit_code = 9

@@ -1,25 +1,23 @@
 """`python -m integration.sync_script`: bring what changed in base A to the core, as docs/INTEGRATION.md promises."""
 
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
 from integration.batches import Deliver, apply
 from integration.command_line import Ends, ending, open_ends, shared_options, tell
 from integration.comparison import Comparison
-from integration.errors import DIFFERENCES_FOUND, ROWS_PARKED, CoreAway, SourceAway
+from integration.errors import DIFFERENCES_FOUND
 from integration.reconcile import Reconcile, check_deletes
+from integration.runs import run, told_parked, watch
 from integration.script_metrics import ScriptMetrics
 from integration.sync import Sync, Tally
-from integration.watermarks import State, open_state, summary
+from integration.watermarks import State, open_state
 
 STATE_DIR = Path("var/sync")
 
@@ -29,7 +27,7 @@ STATE_DIR = Path("var/sync")
 @click.option("--state", type=click.Path(path_type=Path), help="file of the watermark [default: var/sync/ORIGIN.db]")
 @click.option("--overlap", default=300.0, show_default=True, help="seconds that are read again before the watermark")
 @click.option("--from-start", is_flag=True, help="forget the watermark and read everything")
-@click.option("--watch", type=float, metavar="SECONDS", help="go on, with such a pause between two runs")
+@click.option("--watch", "pause", type=float, metavar="SECONDS", help="go on, with such a pause between two runs")
 @click.option("--dry-run", "mode", flag_value="dry-run", help="say what a run would do to each row, and do nothing")
 @click.option("--verify", "mode", flag_value="verify", help="compare everything and list what differs")
 @click.option("--fix", "mode", flag_value="fix", help="compare everything and make the core like base A")
@@ -41,17 +39,17 @@ def main(
     state: Path | None,
     overlap: float,
     from_start: bool,
-    watch: float | None,
+    pause: float | None,
     delete_most: bool,
     metrics_file: Path | None,
     **ends: Any,
 ) -> None:
     """Bring what changed in base A to the core. Credentials come from the environment."""
-    if mode is not None and (from_start or watch is not None):
+    if mode is not None and (from_start or pause is not None):
         raise click.UsageError(f"--from-start and --watch do not go with --{mode}")
     with ending("sync"), open_ends(**ends) as opened, ExitStack() as stack:
         metrics = ScriptMetrics(opened.origin)
-        stack.callback(metrics.write, metrics_file)
+        stack.callback(_write, metrics, metrics_file)
         if mode == "verify":
             sys.exit(_verify(opened, metrics))
         with open_state(state or STATE_DIR / f"{opened.origin}.db") as kept:
@@ -65,39 +63,7 @@ def main(
             kept.bind(**opened.facts)
             if mode == "fix":
                 sys.exit(_fix(opened, kept, metrics, may_delete_most=delete_most))
-            sys.exit(_run(sync) if watch is None else _watch(sync, watch, metrics_file))
-
-
-def _run(sync: Sync) -> int:
-    plan = sync.plan()
-    with tqdm(total=plan.rows, unit=" rows", disable=None, desc=sync.origin) as bar:
-        tally = sync.run(plan, bar.update)
-    click.echo(f"{sync.origin}: {tally.text()}")
-    return _told_parked(sync.state)
-
-
-def _watch(sync: Sync, pause_seconds: float, metrics_file: Path | None) -> int:
-    while True:
-        with _outliving_outages():
-            _run(sync)
-        sync.metrics.write(metrics_file)
-        time.sleep(pause_seconds)
-
-
-@contextmanager
-def _outliving_outages() -> Iterator[None]:
-    try:
-        yield
-    except (CoreAway, SourceAway) as outage:
-        click.echo(f"sync: {outage}; it is tried again", err=True)
-
-
-def _told_parked(state: State) -> int:
-    parked = state.parked()
-    if not parked:
-        return 0
-    click.echo(f"{len(parked):,} rows are parked, the others are in step:\n{summary(parked)}", err=True)
-    return ROWS_PARKED
+            sys.exit(run(sync) if pause is None else watch(sync, pause, metrics_file))
 
 
 def _rehearse(sync: Sync, judge: Deliver) -> int:
@@ -131,7 +97,7 @@ def _fix(ends: Ends, state: State, metrics: ScriptMetrics, *, may_delete_most: b
         tell(difference)
     tally = Reconcile(ends.source, ends.core, state, ends.origin).fix(differences)
     click.echo(f"{ends.origin}: {comparison.text()}, {len(differences):,} differences; {tally.text()}")
-    return _told_parked(state)
+    return told_parked(state)
 
 
 if __name__ == "__main__":
