@@ -7,7 +7,7 @@ install_packages requirements-dev.txt
 export PATH="$PWD/.venv/bin:$PATH"
 python -m launcher.web_assets
 python -m tests.npm.install
-python -m tests.integration.kafka.install
+python -m tests.integration.jars
 if [ $# -gt 0 ]; then
   exec python -m pytest "$@"
 fi

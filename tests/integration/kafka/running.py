@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from kafka import KafkaAdminClient
 
-from tests.integration.kafka.install import FOLDER, HOW_TO_GET_KAFKA, is_installed, jars
+from tests.integration.jars import KAFKA
 from tests.live import stop
 from tests.servers import free_port
 
@@ -55,8 +55,8 @@ class Kafka:
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     """One broker for all tests of the session."""
-    if not is_installed():
-        pytest.skip(HOW_TO_GET_KAFKA)
+    if not KAFKA.are_installed:
+        pytest.skip(KAFKA.how_to_get)
     with run_kafka(tmp_path_factory.mktemp("kafka")) as running:
         yield running
 
@@ -87,7 +87,7 @@ def _launch(folder: Path) -> Kafka:
     port, secure, controller = (free_port() for _ in range(3))
     password = secrets.token_hex(16)
     certificate = _make_certificate(folder)
-    template = string.Template((FOLDER / "server.properties").read_text())
+    template = string.Template((KAFKA.folder / "server.properties").read_text())
     settings = folder / "server.properties"
     settings.write_text(
         template.substitute(
@@ -105,7 +105,7 @@ def _launch(folder: Path) -> Kafka:
 
 
 def _java(*arguments: str, folder: Path) -> "subprocess.Popen[bytes]":
-    options = (f"-Dlog4j2.configurationFile={FOLDER / 'log4j2.properties'}", "-cp", f"{jars()}/*")
+    options = (f"-Dlog4j2.configurationFile={KAFKA.folder / 'log4j2.properties'}", "-cp", f"{KAFKA.place}/*")
     command = ["setpriv", "--pdeathsig=TERM", *JAVA, *options, *arguments]
     with (folder / "log").open("ab") as log:
         return subprocess.Popen(
