@@ -20,6 +20,7 @@ from integration.kafka_settings import KafkaSettings
 from integration.mapping import read_mapping
 from integration.route_metrics import RouteMetrics
 
+ROUTE = "kafka"
 RETRY_SECONDS = 5.0
 log = logging.getLogger(__name__)
 
@@ -44,8 +45,8 @@ def consume(environ: Mapping[str, str], stopping: Event) -> None:
     """Be a member of the group until `stopping` is set. Raises Misconfigured, CoreRefused."""
     settings = KafkaSettings.load(environ)
     reader = Reader(settings.kafka_origin, read_mapping(settings.kafka_mapping), settings.kafka_message_bytes)
-    core = CoreClient(settings.core_url, Credentials.from_environment(environ), patience_seconds=inf)
-    metrics = RouteMetrics()
+    core = CoreClient(settings.core_url, Credentials.from_environment(environ), inf, log.warning)
+    metrics = RouteMetrics(ROUTE, settings.kafka_origin)
     if settings.kafka_metrics_port:
         metrics.serve(settings.kafka_metrics_port)
     subscription = _subscription(settings, stopping)

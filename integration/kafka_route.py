@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event, Thread
+from typing import NamedTuple
 
 from integration.backlog import Backlog
 from integration.kafka_client import Partition, Record, Subscription
@@ -16,11 +17,18 @@ STOP_SECONDS = 10.0
 Deliver = Callable[[Sequence[Record]], None]
 
 
+class Place(NamedTuple):
+    """The offset to go on from, and the time of the record before it, in ms since 1970."""
+
+    offset: int
+    at_ms: int
+
+
 @dataclass(frozen=True)
 class Flight:
-    """A batch on its way; `positions` are the offsets to go on from when it has arrived."""
+    """A batch on its way; `positions` are the places to go on from when it has arrived."""
 
-    positions: dict[Partition, int]
+    positions: dict[Partition, Place]
     oldest_ms: int
     arrival: "Future[None]"
 
@@ -37,7 +45,7 @@ class KafkaRoute:
     metrics: RouteMetrics
     backlog: Backlog = field(default_factory=Backlog)
     flight: Flight | None = None
-    confirmed: dict[Partition, int] = field(default_factory=dict)
+    confirmed: dict[Partition, Place] = field(default_factory=dict)
 
     def run(self, stopping: Event) -> None:
         """Work until told to stop; then wait a while for the batch on its way. Raises what `deliver` raised."""
@@ -65,7 +73,7 @@ class KafkaRoute:
             return
         records = self.backlog.take()
         if records:
-            positions = {record.partition: record.offset + 1 for record in records}
+            positions = {record.partition: Place(record.offset + 1, record.at_ms) for record in records}
             oldest_ms = min(record.at_ms for record in records)
             self.flight = Flight(positions, oldest_ms, _in_background(self.deliver, records))
 
@@ -74,10 +82,15 @@ class KafkaRoute:
             self.flight.arrival.result()
             self.confirmed.update(self.flight.positions)
             self.flight = None
-        if self.confirmed and self.subscription.commit(self.confirmed):
-            for partition, offset in self.confirmed.items():
-                self.metrics.committed(partition.number, offset)
+        if self.confirmed and self.subscription.commit({of: place.offset for of, place in self.confirmed.items()}):
+            self._tell_committed()
             self.confirmed.clear()
+
+    def _tell_committed(self) -> None:
+        for partition, place in self.confirmed.items():
+            self.metrics.committed(partition.number, place.offset)
+            self.metrics.moved(f"{partition.topic}/{partition.number}", place.at_ms / 1_000)
+        self.metrics.succeeded()
 
     def _end(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS

@@ -1,6 +1,7 @@
 """The Kafka route, seen from base B: what comes through the topic is in the core, once, and the newest wins."""
 
 import json
+import re
 import signal
 import time
 
@@ -13,6 +14,7 @@ from tests.integration.kafka.lanes import Lane, delete, plain, unused_port, upse
 from tests.live import LOCALHOST, call, core, prepare
 from tests.servers import free_port
 
+OWN = re.compile(r'(?:^|,)(?:origin|route)="[^"]*"')
 POISON = {
     "not_json": Message(b"p1", b"{"),
     "wrong_schema": plain("p2", {"op": "upsert", "external_id": "p2"}),
@@ -24,9 +26,9 @@ POISON = {
 
 
 def samples(port: str) -> dict[tuple[str, str], float]:
-    """Values by name and labels of what a consumer tells Prometheus."""
+    """Values by name and labels of what a consumer tells Prometheus, without those that say which it is."""
     _, text, _ = call("GET", f"http://{LOCALHOST}:{port}/metrics")
-    return {(name, labels): float(value) for name, labels, value in SAMPLE.findall(text)}
+    return {(name, OWN.sub("", labels).lstrip(",")): float(value) for name, labels, value in SAMPLE.findall(text)}
 
 
 def test_changes_come_into_the_core_in_the_order_of_their_keys(lane: Lane) -> None:
@@ -89,6 +91,10 @@ def test_metrics_tell_watermarks_lag_dead_letters_and_the_last_success(lane: Lan
     assert told[("lakeport_sync_batch_seconds_count", "")] >= 1
     offsets = [value for (name, _), value in told.items() if name == "lakeport_sync_committed_offset"]
     assert sum(offsets) == 2
+    watermarks = [value for (name, _), value in told.items() if name == "lakeport_sync_watermark_timestamp_seconds"]
+    assert all(before - 1 < watermark < time.time() for watermark in watermarks)
+    _, text, _ = call("GET", f"http://{LOCALHOST}:{port}/metrics")
+    assert f'lakeport_sync_lag_seconds{{origin="{lane.origin}",route="kafka"}} 0.0' in text
 
 
 def test_sigterm_ends_a_consumer_with_its_commits_made(lane: Lane) -> None:

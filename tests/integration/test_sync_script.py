@@ -311,11 +311,11 @@ def test_the_origin_is_the_databases_name_unless_it_is_said(script: Script, base
 def test_a_run_and_a_comparison_leave_metrics(script: Script, base: Base, tmp_path: Path) -> None:
     base.fill(range(12))
     base.execute("update articles set title = '' where id = 3")
-    metrics, labels = tmp_path / "sync.prom", f'origin="{script.origin}"'
+    metrics, origin, route = tmp_path / "sync.prom", f'origin="{script.origin}"', 'route="script"'
     script.run("--metrics-file", str(metrics))
     told = metrics.read_text()
-    assert f'lakeport_sync_rows_total{{operation="upsert",{labels},outcome="created"}} 11.0' in told
-    assert f"lakeport_sync_parked_rows{{{labels}}} 1.0" in told
-    assert f'lakeport_sync_watermark_timestamp_seconds{{{labels},stream="articles"}} 1.' in told
+    assert f'lakeport_sync_rows_total{{operation="upsert",{origin},outcome="created",{route}}} 11.0' in told
+    assert f"lakeport_sync_parked_rows{{{origin},{route}}} 1.0" in told
+    assert f'lakeport_sync_watermark_timestamp_seconds{{{origin},{route},stream="articles"}} 1.' in told
     script.run("--verify", "--metrics-file", str(metrics))
-    assert f'lakeport_sync_differences{{kind="missing",{labels}}} 1.0' in metrics.read_text()
+    assert f'lakeport_sync_differences{{kind="missing",{origin},{route}}} 1.0' in metrics.read_text()
