@@ -1,4 +1,4 @@
-"""What the script tells Prometheus of its runs and comparisons."""
+"""What a route that reads base A tells Prometheus of its runs and comparisons."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -17,8 +17,8 @@ KINDS = ("missing", "extra", "differs")
 class ScriptMetrics:
     """The metrics of one origin, counted from the start of the process."""
 
-    def __init__(self, origin: str) -> None:
-        self._route = RouteMetrics(ROUTE, origin)
+    def __init__(self, origin: str, route: str = ROUTE) -> None:
+        self._route = RouteMetrics(route, origin)
 
     def time_batch(self) -> AbstractContextManager[object]:
         """Measures a batch until it is confirmed."""

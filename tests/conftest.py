@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.gateway.demo",
     "tests.integration.kafka.running",
     "tests.integration.kafka.lanes",
+    "tests.integration.kafka.flows",
 ]
 PASSWORD = "correct horse battery staple"
 # Checking a hash takes what making it took; one made cheaply keeps some thousand logins short.

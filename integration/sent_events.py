@@ -1,0 +1,64 @@
+"""Which event of each key was sent last, as far back as an overlap reads again: what is known is not sent twice."""
+
+import sqlite3
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from integration.rows import MICROSECOND
+
+SCHEMA = """
+create table if not exists sent (
+    external_id text primary key, event_id text not null, is_gone integer not null, at_us integer not null
+);
+create index if not exists sent_at on sent (is_gone, at_us);
+"""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """An event that the broker has; `at_us` is its row's time."""
+
+    external_id: str
+    event_id: str
+    is_gone: bool
+    at_us: int
+
+
+class SentEvents:
+    """A table in the file of a state. Not for two threads at once."""
+
+    def __init__(self, path: Path, overlap: timedelta) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        self._connection.executescript(SCHEMA)
+        self._overlap_us = overlap // MICROSECOND
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def forget(self) -> None:
+        """Have everything sent again."""
+        self._connection.execute("delete from sent")
+
+    def last(self, external_ids: Iterable[str]) -> dict[str, str]:
+        """The last event of each key, where it is remembered.
+
+        The last and not all: a text that changes and comes back within one tick of a clock is a change.
+        """
+        statement = "select event_id from sent where external_id = ?"
+        found = ((each, self._connection.execute(statement, (each,)).fetchone()) for each in external_ids)
+        return {external_id: row[0] for external_id, row in found if row is not None}
+
+    def remember(self, sent: Iterable[Sent]) -> None:
+        """Add some, and forget those that no window reads again."""
+        rows = [(each.external_id, each.event_id, each.is_gone, each.at_us) for each in sent]
+        with self._connection:
+            self._connection.execute("begin immediate")
+            self._connection.executemany("insert or replace into sent values (?, ?, ?, ?)", rows)
+            for is_gone in (False, True):
+                newest = max((at_us for _, _, gone, at_us in rows if gone == is_gone), default=0)
+                self._connection.execute(
+                    "delete from sent where is_gone = ? and at_us < ?", (is_gone, newest - self._overlap_us)
+                )
