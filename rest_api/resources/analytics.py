@@ -16,10 +16,11 @@ from rest_api.errors import Conflict, Invalid
 from rest_api.lake.figures import Figure, FigurePlan, Window
 from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.cursors import Binding, Place
+from rest_api.query.exact_json import encode
 from rest_api.query.grammar import parse_url
 from rest_api.query.values import from_text, wrong
 from rest_api.request import reader, recorded, session
-from rest_api.resources.listing import Pairs, encode, given_pairs, next_url_of, sealer, tag_of
+from rest_api.resources.listing import Pairs, given_pairs, next_url_of, sealer, tag_of
 from rest_api.resources.rows import version_asked
 from rest_api.resources.wire import Blueprint, Time, WireSchema
 from rest_api.services import figures

@@ -10,9 +10,10 @@ from rest_api.auth import Rule, allow
 from rest_api.errors import Invalid, unknown
 from rest_api.models.article import Article
 from rest_api.query.conditions import Column, ColumnType
+from rest_api.query.exact_json import encode
 from rest_api.query.values import from_text, wrong
 from rest_api.request import recorded, session
-from rest_api.resources.listing import encode, given_pairs
+from rest_api.resources.listing import given_pairs
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import digests
 from rest_api.services.digests import Part, Range

@@ -16,9 +16,10 @@ from rest_api.auth import Principal, Rule, TokenBook, allow, current_principal, 
 from rest_api.database import READ_ONLY, utc_now
 from rest_api.door import Door
 from rest_api.errors import Refusal, Unauthenticated, unknown
+from rest_api.query.exact_json import encode
 from rest_api.query.values import wrong
 from rest_api.request import reader_of, recorded
-from rest_api.resources.listing import encode, given_pairs
+from rest_api.resources.listing import given_pairs
 from rest_api.resources.wire import Blueprint, Time, WireSchema
 from rest_api.services import feeds
 from rest_api.services.audit import AuditEntry

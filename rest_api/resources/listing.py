@@ -2,13 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 from functools import wraps
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import marshmallow as ma
-import orjson
 from flask import Response, current_app, g, request
 from flask_smorest import Blueprint
 
@@ -16,6 +14,7 @@ from rest_api.errors import Invalid
 from rest_api.query.conditions import Query, Shape
 from rest_api.query.cursors import Binding, CursorSealer
 from rest_api.query.description import query_parameters
+from rest_api.query.exact_json import encode
 from rest_api.query.grammar import parse_url
 from rest_api.query.sql import Page
 from rest_api.request import recorded
@@ -83,11 +82,6 @@ def tag_of(body: Mapping[str, Any]) -> str:
     return hashlib.blake2b(encode(shown), digest_size=16).hexdigest()
 
 
-def encode(value: Any) -> bytes:
-    """JSON with times in RFC 3339 with `Z` and decimals as numbers, digit for digit."""
-    return orjson.dumps(value, default=_number, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
-
-
 def documentation(shape: Shape, schema: type[ma.Schema]) -> dict[str, Any]:
     """What the API description says of a list."""
     headers = {"Link": {"description": "the next page, `rel=next`", "schema": {"type": "string"}}}
@@ -142,9 +136,3 @@ def next_url_of(pairs: Pairs, cursor: str) -> str:
 def _record(page: Page, shape: Shape) -> None:
     columns = list(page.rows[0]) if page.rows else None
     recorded(dataset=shape.name, columns=columns, rows=len(page.rows))
-
-
-def _number(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return orjson.Fragment(format(value, "f"))
-    raise TypeError(f"{type(value).__name__} is not JSON")

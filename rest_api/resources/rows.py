@@ -15,10 +15,11 @@ from rest_api.lake.views import ROW_LIMIT
 from rest_api.query.conditions import COUNTS, Column, ColumnType, Query, Shape
 from rest_api.query.cursors import Binding, Place
 from rest_api.query.description import value_pattern
+from rest_api.query.exact_json import encode
 from rest_api.query.grammar import parse_json, parse_url
 from rest_api.query.values import from_json, from_text, wrong
 from rest_api.request import reader, recorded, session
-from rest_api.resources.listing import encode, given_pairs, next_url_of, page_body, sealer, tag_of
+from rest_api.resources.listing import given_pairs, next_url_of, page_body, sealer, tag_of
 from rest_api.resources.wire import Blueprint, WireSchema, json_body
 from rest_api.services.datasets import Asked, Datasets, Opened, telling_of_corruption
 

@@ -11,6 +11,7 @@ from rest_api.auth import Rule, allow, current_principal
 from rest_api.lake.diffs import Change, Diff, DiffPage
 from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
 from rest_api.query.cursors import Binding
+from rest_api.query.exact_json import encode
 from rest_api.query.grammar import parse_url
 from rest_api.query.sql import Page
 from rest_api.query.values import from_text, wrong
@@ -19,7 +20,6 @@ from rest_api.resources.datasets import datasets
 from rest_api.resources.listing import (
     Pairs,
     documentation,
-    encode,
     given_pairs,
     next_url_of,
     page_response,
