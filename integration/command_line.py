@@ -11,6 +11,7 @@ from typing import Any
 import click
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
+from tqdm import tqdm
 
 from integration.comparison import Difference
 from integration.core_client import CoreClient, Credentials
@@ -59,7 +60,7 @@ def open_ends(
     name = origin or database_name(url)
     credentials = Credentials.from_environment(os.environ)
     with (
-        closing(CoreClient(target, credentials, patience)) as core,
+        closing(CoreClient(target, credentials, patience, _say)) as core,
         open_source(url, read_mapping(mapping)) as opened,
     ):
         yield Ends(opened, core, name)
@@ -85,6 +86,11 @@ def database_name(url: str) -> str:
     if not 1 <= len(name) <= 64:
         raise Misconfigured("The source has no name to take for the origin; give one of 1 to 64 characters as --origin")
     return name
+
+
+def _say(text: str) -> None:
+    """A line beside a progress bar, if there is one."""
+    tqdm.write(text, file=sys.stderr)
 
 
 def tell(difference: Difference) -> None:

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import orjson
 import requests
 
 from integration.errors import CoreAway, CoreRefused, Misconfigured
+from integration.outages import Outage, Tell
 
 TIMEOUT_SECONDS = (5, 60)
 FIRST_PAUSE_SECONDS = 0.2
@@ -20,6 +22,10 @@ RENEWED_BEFORE = 0.2
 """The part of a token's life that is left when it is renewed."""
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 APPLIED = frozenset({"created", "updated", "unchanged", "stale", "deleted"})
+FAILED = "failed"
+MOST_FAILURES = 5
+"""So often a batch may be answered with 500 before a row of it is to blame, if any."""
+HARMLESS = b'{"op":"delete","id":1}'
 Query = Mapping[str, Any]
 Understanding = Callable[[Any], Any]
 
@@ -45,7 +51,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Refused:
-    """A body that will not be better when it is sent again."""
+    """A body that will not be better when it is sent again; `failed` where the core fails at it again and again."""
 
     code: str
     detail: str
@@ -60,16 +66,31 @@ class Verdict:
     detail: str = ""
 
 
-class CoreClient:
-    """The core at a URL. Every method raises CoreAway after `patience_seconds` without an answer, and CoreRefused."""
+@dataclass(frozen=True)
+class Call:
+    """A request, and how its answer is understood."""
 
-    def __init__(self, url: str, credentials: Credentials, patience_seconds: float) -> None:
+    method: str
+    path: str
+    understand: Understanding
+    body: bytes | None = None
+    query: Query | None = None
+
+
+class CoreClient:
+    """The core at a URL. Every method raises CoreAway after `patience_seconds` without an answer, and CoreRefused.
+
+    A wait of some length is told by `tell`.
+    """
+
+    def __init__(self, url: str, credentials: Credentials, patience_seconds: float, tell: Tell) -> None:
         self._url = _checked(url)
         self._credentials = credentials
         self._patience_seconds = patience_seconds
         self._session = requests.Session()
         # A .netrc of this machine would replace the token.
         self._session.trust_env = False
+        self._outage = Outage(tell)
         self._lock = Lock()
         self._token = credentials.token
         self._renewed_at = float("inf")
@@ -86,44 +107,54 @@ class CoreClient:
 
     def apply(self, operations: Sequence[bytes], *, is_rehearsal: bool = False) -> list[Verdict] | Refused:
         """Apply operations in JSON, at most 1,000; a verdict for each, or the refusal of them all."""
-        body = b'{"operations":[%b]%b}' % (b",".join(operations), b',"dry_run":true' if is_rehearsal else b"")
-        answer: list[Verdict] | Refused = self._call(
-            "POST", "/articles/batch", lambda answer: _verdicts(answer, len(operations)), body
-        )
+        body = _body(operations, is_rehearsal=is_rehearsal)
+        call = Call("POST", "/articles/batch", lambda answer: _verdicts(answer, len(operations)), body)
+        answer: list[Verdict] | Refused = self._call(call, MOST_FAILURES)
         return answer
+
+    def await_batches(self) -> None:
+        """Wait until the core judges a batch that changes nothing: what it still fails at is the batch's own fault."""
+        self._call(Call("POST", "/articles/batch", lambda answer: answer, _body((HARMLESS,), is_rehearsal=True)))
 
     def read(self, path: str, query: Query) -> Any:
         """The body of a GET. Raises CoreRefused for every refusal."""
-        answer = self._call("GET", path, lambda body: body, query=query)
+        answer = self._call(Call("GET", path, lambda body: body, query=query))
         if isinstance(answer, Refused):
             raise CoreRefused(f"The core refused GET {path}: {answer.detail}")
         return answer
 
-    def _call(
-        self, method: str, path: str, understand: Understanding, body: bytes | None = None, query: Query | None = None
-    ) -> Any:
-        deadline, attempts = time.monotonic() + self._patience_seconds, 0
+    def _call(self, call: Call, most_failures: float = inf) -> Any:
+        deadline = time.monotonic() + self._patience_seconds
+        attempts = failures = 0
         while True:
-            answer = self._attempt(method, path, body, query)
-            found = None if answer is None else _understood(answer, understand)
+            answer = self._attempt(call)
+            found = None if answer is None else _understood(answer, call.understand)
             if found is not None:
+                self._outage.ends()
                 return found
             attempts += 1
-            pause = _pause_seconds(answer, attempts)
-            if time.monotonic() + pause > deadline:
-                waited = f"within {self._patience_seconds:g} s"
-                raise CoreAway(f"The core gave no usable answer to {method} {path} {waited}: {_why(answer)}")
-            time.sleep(pause)
+            failures += answer is not None and answer.status_code == 500
+            if failures >= most_failures:
+                return Refused(FAILED, f"the core failed at it {failures} times")
+            self._wait(call, answer, attempts, deadline)
 
-    def _attempt(self, method: str, path: str, body: bytes | None, query: Query | None) -> requests.Response | None:
+    def _wait(self, call: Call, answer: requests.Response | None, attempts: int, deadline: float) -> None:
+        pause = _pause_seconds(answer, attempts)
+        if time.monotonic() + pause > deadline:
+            waited = f"{call.method} {call.path} within {self._patience_seconds:g} s"
+            raise CoreAway(f"The core gave no usable answer to {waited}: {_why(answer)}")
+        self._outage.lasts(_why(answer), pause)
+        time.sleep(pause)
+
+    def _attempt(self, call: Call) -> requests.Response | None:
         """The answer, or the one to a login that is needed first; None where none came whole."""
         token = self._bearer()
         if not isinstance(token, str):
             return token
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-        answer = self._send(method, path, headers=headers, params=query, data=body)
+        answer = self._send(call.method, call.path, headers=headers, params=call.query, data=call.body)
         if answer is not None and answer.status_code == 401 and self._forget(token):
-            return self._attempt(method, path, body, query)
+            return self._attempt(call)
         return answer
 
     def _send(self, method: str, path: str, **more: Any) -> requests.Response | None:
@@ -163,6 +194,10 @@ class CoreClient:
         self._token, self._logged_in_at = token, started
         self._renewed_at = started + seconds * (1 - RENEWED_BEFORE)
         return token
+
+
+def _body(operations: Sequence[bytes], *, is_rehearsal: bool) -> bytes:
+    return b'{"operations":[%b]%b}' % (b",".join(operations), b',"dry_run":true' if is_rehearsal else b"")
 
 
 def _checked(url: str) -> str:

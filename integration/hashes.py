@@ -150,7 +150,8 @@ class MemoryHashes:
     def rows(self, span: Span) -> Iterator[Row]:
         first, last = self._ends(span)
         for start in range(first, last, FETCHED_ROWS):
-            yield from self._source.current(self._keys[start : min(start + FETCHED_ROWS, last)]).values()
+            keys = self._keys[start : min(start + FETCHED_ROWS, last)]
+            yield from self._source.current(self._source.articles(), keys).values()
 
     def _ends(self, span: Span) -> tuple[int, int]:
         first = 0 if span.first is None else bisect_left(self._places, self._place(str(span.first)))

@@ -39,11 +39,11 @@ class Reconcile:
         return tally
 
     def _send(self, keys: Sequence[Any], tally: Tally) -> None:
-        stale = self._apply(self.source.current(keys).values(), tally)
+        stale = self._apply(self.source.current(self.source.articles(), keys).values(), tally)
         again = [row.position.key for row in stale]
         if again:
             tally.outcomes["stale"] -= len(again)
-            fresh = self.source.current(again).values()
+            fresh = self.source.current(self.source.articles(), again).values()
             self._apply([replace(row, is_repair=True) for row in fresh], tally)
 
     def _apply(self, rows: Iterable[Row], tally: Tally) -> list[Row]:

@@ -10,6 +10,7 @@ import click
 from tqdm import tqdm
 
 from integration.errors import ROWS_PARKED, Away
+from integration.script_metrics import ScriptMetrics
 from integration.sync import Sync
 from integration.watermarks import State, summary
 
@@ -28,8 +29,16 @@ def watch(sync: Sync, pause_seconds: float, metrics_file: Path | None) -> NoRetu
     while True:
         with _outliving_outages():
             run(sync)
-        sync.metrics.write(metrics_file)
+        leave(sync.metrics, metrics_file)
         time.sleep(pause_seconds)
+
+
+def leave(metrics: ScriptMetrics, path: Path | None) -> None:
+    """Leave metrics in a file, if there shall be one. What was synced is synced without it, so a line tells of it."""
+    try:
+        metrics.write(path)
+    except OSError as error:
+        click.echo(f"sync: the metrics file {path} cannot be written: {error.strerror}", err=True)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Base A through SQLAlchemy: its rows and tombstones in the order of their times, up to a bound taken first."""
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     column,
     create_engine,
+    event,
     exists,
     func,
     inspect,
@@ -36,6 +38,7 @@ from integration.rows import Position, Row, microseconds
 PAGE_ROWS = 1_000
 FETCHED_ROWS = 100
 PAGE_CHARACTERS = 4 << 20
+TOMBSTONES = "tombstones"
 NO_URL = "The source is no database URL; expected sqlite:///file or dialect://user@host/name"
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
@@ -53,7 +56,7 @@ class Stream:
 
     def within(self, after: Position | None, upper: Position) -> Select[Any]:
         """Its rows behind a position up to another."""
-        bounded = self.statement.where(_up_to(self, upper))
+        bounded = self.statement.where(self.key.is_not(None), _up_to(self, upper))
         return bounded if after is None else bounded.where(_behind(self, after))
 
 
@@ -82,7 +85,7 @@ class Source:
 
     def last(self, stream: Stream) -> Position | None:
         """The end of a stream as it is now; None where nothing is in it."""
-        newest = select(stream.at, stream.key).where(stream.at.is_not(None))
+        newest = select(stream.at, stream.key).where(stream.at.is_not(None), stream.key.is_not(None))
         with self.reading() as connection:
             found = connection.execute(newest.order_by(stream.at.desc(), stream.key.desc()).limit(1)).first()
         return None if found is None else Position(found[0], found[1])
@@ -90,6 +93,12 @@ class Source:
     def count(self, stream: Stream, after: Position | None, upper: Position) -> int:
         """How many rows there are to read."""
         counted = stream.within(after, upper).with_only_columns(func.count(), maintain_column_froms=True)
+        with self.reading() as connection:
+            return connection.execute(counted).scalar_one()
+
+    def keyless(self, stream: Stream) -> int:
+        """How many rows have no key, so that nobody can say which they are."""
+        counted = select(func.count()).select_from(stream.of).where(stream.key.is_(None))
         with self.reading() as connection:
             return connection.execute(counted).scalar_one()
 
@@ -112,9 +121,8 @@ class Source:
                     break
         return page
 
-    def current(self, keys: Sequence[Any]) -> dict[str, Row]:
-        """The articles of these raw keys as they are now, by external id."""
-        stream = self.articles()
+    def current(self, stream: Stream, keys: Sequence[Any]) -> dict[str, Row]:
+        """The rows of these raw keys as they are now, by external id."""
         with self.reading() as connection:
             found = connection.execute(stream.statement.where(stream.key.in_([raw(key) for key in keys])))
             rows = [stream.make(each) for each in found]
@@ -167,11 +175,19 @@ def _engine(url: str) -> Engine:
         is_sqlite = parsed.get_backend_name() == "sqlite"
         if is_sqlite and parsed.database:
             _check_file(parsed.database)
-        return create_engine(parsed, pool_pre_ping=not is_sqlite, pool_use_lifo=True)
+        engine = create_engine(parsed, pool_pre_ping=not is_sqlite, pool_use_lifo=True)
     except (ArgumentError, ValueError) as error:
         raise Misconfigured(NO_URL) from error
     except (NoSuchModuleError, ImportError) as error:
         raise Misconfigured(f"There is no driver here for {url.split(':', 1)[0]}:// databases") from error
+    if is_sqlite:
+        event.listen(engine, "connect", _read_any_text)
+    return engine
+
+
+def _read_any_text(connection: sqlite3.Connection, _record: object) -> None:
+    # One text that is no UTF-8 would keep its whole page from being read; so it is parked.
+    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
 
 
 def _check_file(path: str) -> None:
@@ -254,7 +270,7 @@ def _tombstones(mapped: Tombstones, articles: Stream) -> Stream:
         at, key, version = found
         return Row(Position(at, key), version_of(version), is_gone=True)
 
-    return Stream("tombstones", of, at, key, read, make)
+    return Stream(TOMBSTONES, of, at, key, read, make)
 
 
 def _from(name: str, *columns: str | None) -> FromClause:

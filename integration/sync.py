@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,11 +12,12 @@ from integration.core_client import Verdict
 from integration.errors import Misconfigured
 from integration.rows import Position, Row, earlier, microseconds
 from integration.script_metrics import ScriptMetrics
-from integration.sources import PAGE_ROWS, Source, Stream
+from integration.sources import PAGE_ROWS, TOMBSTONES, Source, Stream
 from integration.watermarks import Parked, State, Window
 
 IN_FLIGHT = 2
 """Batches on their way at once: the next one is read and sent while the one before is being confirmed."""
+NO_KEY = "no_key"
 Advance = Callable[[int], object]
 
 
@@ -83,6 +84,7 @@ class Sync:
         """Apply it; killed at any moment, the next run goes on behind the last batch that was confirmed."""
         tally, started = Tally(), time.monotonic()
         self._retry_parked(tally)
+        self._park_keyless()
         for reading in plan.readings:
             stream = reading.stream.name
             self.state.open(stream, reading.window)
@@ -139,22 +141,43 @@ class Sync:
 
     def _parked_rows(self) -> Iterator[Row]:
         """Parked rows as base A has them now."""
-        for some in self._parked():
-            yield from self.source.current([each.key for each in some]).values()
+        for stream in self.source.streams():
+            for some in self._parked(stream):
+                yield from self.source.current(stream, [each.key for each in some]).values()
 
-    def _parked(self) -> Iterator[list[Parked]]:
-        parked = [each for each in self.state.parked() if not each.is_gone]
+    def _parked(self, stream: Stream) -> Iterator[list[Parked]]:
+        is_gone = stream.name == TOMBSTONES
+        parked = [each for each in self.state.parked() if each.is_gone == is_gone and each.code != NO_KEY]
         return (parked[start : start + PAGE_ROWS] for start in range(0, len(parked), PAGE_ROWS))
 
     def _retry_parked(self, tally: Tally) -> None:
-        """Try parked keys again, as base A has them now; those that are gone from it are its tombstones' business."""
-        for some in self._parked():
-            rows = self.source.current([each.key for each in some])
-            self.state.settle([], [each.external_id for each in some if each.external_id not in rows])
-            for batch in batches(iter(rows.values()), self.origin):
-                verdicts = self._apply(batch)
-                self.state.settle(*parked_and_settled(batch, verdicts))
-                self._count(tally, batch, verdicts)
+        """Try parked keys again, as base A has them now."""
+        for stream in self.source.streams():
+            for some in self._parked(stream):
+                rows = self.source.current(stream, [each.key for each in some])
+                # Rows that are gone from base A are its tombstones' business, or found by a reconcile.
+                gone = [each.external_id for each in some if not each.is_gone and each.external_id not in rows]
+                self.state.settle([], gone)
+                self._deliver_parked(rows.values(), tally)
+
+    def _deliver_parked(self, rows: Iterable[Row], tally: Tally) -> None:
+        for batch in batches(rows, self.origin):
+            verdicts = self._apply(batch)
+            self.state.settle(*parked_and_settled(batch, verdicts))
+            self._count(tally, batch, verdicts)
+
+    def _park_keyless(self) -> None:
+        """Rows without a key are parked together, since nothing tells one from another."""
+        known = [each.external_id for each in self.state.parked() if each.code == NO_KEY]
+        found = [parked for stream in self.source.streams() for parked in _keyless(stream, self.source.keyless(stream))]
+        if known or found:
+            self.state.settle(found, known)
+
+
+def _keyless(stream: Stream, count: int) -> Iterator[Parked]:
+    if count:
+        name = f"{stream.name} without a key"
+        yield Parked(name, None, stream.name == TOMBSTONES, NO_KEY, f"{count:,} rows that the core could not name")
 
 
 def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tuple[Batch, list[Verdict]]:

@@ -14,7 +14,7 @@ from integration.command_line import Ends, ending, open_ends, shared_options, te
 from integration.comparison import Comparison
 from integration.errors import DIFFERENCES_FOUND
 from integration.reconcile import Reconcile, check_deletes
-from integration.runs import run, told_parked, watch
+from integration.runs import leave, run, told_parked, watch
 from integration.script_metrics import ScriptMetrics
 from integration.sync import Sync, Tally
 from integration.watermarks import State, open_state
@@ -49,7 +49,7 @@ def main(
         raise click.UsageError(f"--from-start and --watch do not go with --{mode}")
     with ending("sync"), open_ends(**ends) as opened, ExitStack() as stack:
         metrics = ScriptMetrics(opened.origin)
-        stack.callback(_write, metrics, metrics_file)
+        stack.callback(leave, metrics, metrics_file)
         if mode == "verify":
             sys.exit(_verify(opened, metrics))
         with open_state(state or STATE_DIR / f"{opened.origin}.db") as kept:

@@ -44,9 +44,10 @@ class Parked:
 
 
 class State:
-    """The file. Each change is on the disk when its method returns."""
+    """The file. Each change is on the disk when its method returns; where there is no room it raises Misconfigured."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._connection.execute("pragma synchronous=full")
         self._connection.executescript(SCHEMA)
@@ -56,12 +57,16 @@ class State:
         self._connection.close()
 
     def bind(self, **facts: str) -> None:
-        """Remember what the file is about."""
+        """Remember what the file is about; what nothing was confirmed for is forgotten."""
         with self._changing():
+            if not self._has_confirmed():
+                self._forget()
             self._connection.executemany("insert or ignore into facts values (?, ?)", facts.items())
 
     def check(self, **facts: str) -> None:
-        """Raises Misconfigured where the file is about something else."""
+        """Raises Misconfigured where something else was confirmed."""
+        if not self._has_confirmed():
+            return
         known = dict(self._connection.execute("select name, value from facts"))
         for name, value in facts.items():
             if known.get(name, value) != value:
@@ -73,8 +78,7 @@ class State:
     def forget(self) -> None:
         """Begin anew: the next run reads everything."""
         with self._changing():
-            for table in ("facts", "windows", "parked"):
-                self._connection.execute(f"delete from {table}")  # noqa: S608  (names of our own)
+            self._forget()
 
     def watermark(self, stream: str) -> Any:
         """The raw time up to which a stream is confirmed; None before the first run has ended."""
@@ -123,17 +127,32 @@ class State:
             for name, key, is_gone, code, reason in self._connection.execute(columns)
         ]
 
+    def _has_confirmed(self) -> bool:
+        reached = "select 1 from windows where watermark is not null or after is not null union select 1 from parked"
+        return self._connection.execute(reached).fetchone() is not None
+
+    def _forget(self) -> None:
+        for table in ("facts", "windows", "parked"):
+            self._connection.execute(f"delete from {table}")  # noqa: S608  (names of our own)
+
     def _settle(self, parked: Iterable[Parked], settled: Iterable[str]) -> None:
-        self._connection.executemany("delete from parked where external_id = ?", [(each,) for each in settled])
+        self._connection.executemany("delete from parked where external_id = ?", [(_shown(each),) for each in settled])
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        rows = [(each.external_id, _encode(each.key), each.is_gone, each.code, each.reason, now) for each in parked]
+        rows = [
+            (_shown(each.external_id), _encode(each.key), each.is_gone, each.code, each.reason, now) for each in parked
+        ]
         self._connection.executemany("insert or replace into parked values (?, ?, ?, ?, ?, ?)", rows)
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        with self._connection:
-            self._connection.execute("begin immediate")
-            yield
+        try:
+            with self._connection:
+                self._connection.execute("begin immediate")
+                yield
+        except sqlite3.Error as error:
+            raise Misconfigured(
+                f"The state {self._path} cannot be written: {error}; with room for it the next run goes on from there"
+            ) from error
 
 
 @contextmanager
@@ -160,6 +179,11 @@ def _lock(lock: Any, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise AlreadyRunning(f"Another copy is running with the state {path}; wait for its end or stop it") from error
+
+
+def _shown(external_id: str) -> str:
+    """A key as the file can keep it, which takes no halves of characters."""
+    return external_id.encode("utf-8", "backslashreplace").decode()
 
 
 def _encoded(position: Position) -> str:

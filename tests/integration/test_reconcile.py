@@ -113,7 +113,7 @@ def test_few_rows_are_looked_at_however_many_there_are(script: Script, base: Bas
     base.fill(range(10_000))
     script.run()
     base.execute("update articles set content = 'x', title = 'x' where id % 1000 = 0")
-    core = CoreClient(script.core.url, Credentials(username="admin", password=script.core.admin_password), 20)
+    core = CoreClient(script.core.url, Credentials(username="admin", password=script.core.admin_password), 20, print)
     with closing(core), open_source(base.url, SourceMapping()) as source:
         comparison = Comparison(core, source, script.origin)
         assert len(list(comparison.differences())) == 10
