@@ -61,7 +61,7 @@ def _invalid(errors: Sequence[FieldError], near: str | None = None) -> Invalid:
 
 
 def _column(values: Sequence[Any], field: pa.Field) -> pa.Array:
-    array = _converted(values, field.type)
+    array = converted(values, field.type)
     if array.null_count and not field.nullable:
         raise Unfit
     return array
@@ -84,13 +84,13 @@ def _why(value: Any, field: pa.Field) -> str | None:
     if value is None:
         return None if field.nullable else "Missing, and may not be null"
     try:
-        _converted([value], field.type)
+        converted([value], field.type)
     except REASONS:
         return f"Expected {_expected(field.type)}"
     return None
 
 
-def _converted(values: Sequence[Any], type_: Any) -> pa.Array:
+def converted(values: Sequence[Any], type_: Any) -> pa.Array:
     """Values as an array. Raises one of REASONS."""
     if pa.types.is_nested(type_):
         return pa.array([_nested(value, type_) for value in values], type_)
@@ -111,7 +111,7 @@ def _nested(value: Any, type_: Any) -> Any:
         if not isinstance(value, list):
             raise Unfit
         return [_nested(each, type_.value_type) for each in value]
-    return _converted([value], type_)[0].as_py()
+    return converted([value], type_)[0].as_py()
 
 
 def _members(value: Any, type_: Any) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import errno
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +20,7 @@ from rest_api.backends.delta_layout import properties, properties_of
 from rest_api.backends.parsed import ParsedTexts
 from rest_api.backends.parsing import ExpectedColumn, Format, Parsed, Parser
 from rest_api.backends.storage import Storage, no_room, refusing_full_disks
+from rest_api.backends.typed_rows import typed_rows, write_typed_rows
 from rest_api.errors import Conflict, FieldError, Invalid
 from rest_api.lake.names import path_of
 from rest_api.lake.snapshots import FILES, DataFile, Snapshot
@@ -60,16 +61,25 @@ class Stamp:
 
     metadata: Mapping[str, str]
     source: Source | None = None
+    is_bound: bool = False
+    """Whether the commit must follow the version that was opened, whatever another one since would change."""
 
     @property
     def properties(self) -> CommitProperties:
         source = self.source
         transactions = [Transaction(source.id, source.offset)] if source else None
-        return CommitProperties(custom_metadata=dict(self.metadata), app_transactions=transactions)
+        retries = 0 if self.is_bound else None
+        return CommitProperties(
+            custom_metadata=dict(self.metadata), app_transactions=transactions, max_commit_retries=retries
+        )
 
 
 class AlreadyWritten(Exception):
     """The rows of this source up to this offset are in the table."""
+
+
+class Moved(Exception):
+    """The table has a later version than the one that was decided on."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,14 @@ class Writing:
         """Write JSON rows to a file as a table takes them. Raises Invalid naming `rows.3.amount`."""
         write_rows(rows, self.columns(name), target)
 
+    def typed(self, name: str, rows: Sequence[Row]) -> list[Row | str]:
+        """Each row as Python values of a table's types, or what is wrong with it."""
+        return typed_rows(rows, self.columns(name))
+
+    def stage_typed(self, name: str, rows: Sequence[Row], target: Path) -> None:
+        """Write rows of Python values to a file as a table takes them. Raises Unavailable."""
+        write_typed_rows(rows, self.columns(name), target)
+
     def stage_file(
         self, source: Path, format_: Format, target: Path, expected: tuple[ExpectedColumn, ...] | None
     ) -> Parsed:
@@ -124,6 +142,22 @@ class Writing:
     def merge(self, name: str, rows: Path, key: Sequence[str], stamp: Stamp) -> Committed:
         """Put each row in the place of the one of its key, or add it. Raises AlreadyWritten, Conflict, Unavailable."""
         return self._committed(name, stamp, lambda table: _merge(table, rows, key, stamp))
+
+    def put(self, name: str, rows: Path, key: Sequence[str], stamp: Stamp, *, after: int) -> Committed:
+        """Append rows, or merge them where there is a key, as the version `after` another.
+
+        Raises Moved where there is a later one, Conflict, Unavailable.
+        """
+        bound = replace(stamp, is_bound=True)
+        table = self._table(name)
+        if table.version() != after:
+            raise Moved
+        try:
+            with _refusals():
+                _merge(table, rows, key, bound) if key else _append(table, rows, bound)
+        except CommitFailedError as error:
+            raise Moved from error
+        return Committed(table.version(), _identity(table))
 
     def create(self, name: str, rows: Path, stamp: Stamp) -> Committed:
         """Make a table of rows. It is made elsewhere and appears whole. Raises Conflict, Invalid, Unavailable."""

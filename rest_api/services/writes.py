@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine as Database
 from sqlalchemy.orm import Session
 
+from rest_api.backends.catalog import Catalog
 from rest_api.backends.delta import Committed
 from rest_api.backends.lake import Lake
 from rest_api.backends.writing import Source, Stamp, incoming, range_of
@@ -33,6 +34,7 @@ class Target:
 
     snapshot: Snapshot
     key: tuple[str, ...] = ()
+    time_column: str | None = None
 
     @property
     def name(self) -> str:
@@ -62,7 +64,21 @@ def target_of(session: Session, opened: Opened) -> Target:
     if snapshot.kind != TABLE:
         raise Conflict(f"Rows are written to tables only; this dataset is of the kind {snapshot.kind}")
     said = session.get(Dataset, snapshot.identity)
-    return Target(snapshot, tuple(said.key) if said else ())
+    return Target(snapshot, tuple(said.key), said.time_column) if said else Target(snapshot)
+
+
+def as_it_is(catalog: Catalog, target: Target) -> Target:
+    """The table as it is now. Raises Conflict where another one is in its place."""
+    now = catalog.snapshot(target.name)
+    if now is None or now.identity != target.snapshot.identity:
+        raise Conflict("The table was replaced meanwhile")
+    return replace(target, snapshot=now)
+
+
+def stored_rows(lake: Lake, snapshot: Snapshot, where: Condition) -> list[dict[str, Any]]:
+    """All columns of the rows where a condition holds, whoever may see them."""
+    plan = _plan(snapshot, where)
+    return [row for batch in lake.engine(plan).batches(plan) for row in batch.to_pylist()]
 
 
 def require_whole_keys(rows: Sequence[dict[str, Any]], key: Sequence[str]) -> None:
@@ -104,7 +120,7 @@ class Writes:
     def _carry_out(self, target: Target, staged: Staged, intent: Intent) -> Change:
         def commit(change: Change) -> Committed:
             with self._alone(target):
-                now = self._as_it_is(target)
+                now = as_it_is(self.lake.catalog, target)
                 if intent.kind == APPEND and target.key:
                     self._require_new(now, staged)
                 return self._commit(now, staged, intent.kind, Stamp(change.metadata, staged.source))
@@ -125,12 +141,6 @@ class Writes:
         """Between the look for a key and the commit nobody else adds it; without a key all may commit at once."""
         with self.lake.writing.alone(target.name) if target.key else nullcontext():
             yield
-
-    def _as_it_is(self, target: Target) -> Target:
-        now = self.lake.catalog.snapshot(target.name)
-        if now is None or now.identity != target.snapshot.identity:
-            raise Conflict("The table was replaced meanwhile")
-        return replace(target, snapshot=now)
 
     def _require_distinct(self, target: Target, staged: Staged) -> None:
         """Raises Invalid where rows have no key, or two of them the same."""

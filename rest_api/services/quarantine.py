@@ -1,0 +1,142 @@
+"""Refused events, kept once each however often they come: payload, reason, and where they came from.
+
+An event is known by its id or by its place in Kafka; one that has neither by its payload.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine as Database
+
+from rest_api.backends.delta import Committed
+from rest_api.backends.lake import Lake
+from rest_api.backends.writing import Stamp
+from rest_api.database import utc_now
+from rest_api.errors import Conflict
+from rest_api.lake.events import Event, Origin
+from rest_api.lake.replays import Row
+from rest_api.lake.snapshots import Snapshot
+from rest_api.query.conditions import And, Comparison, Condition, any_of
+from rest_api.services import changes
+from rest_api.services.changes import Change, Intent
+from rest_api.services.writes import APPEND, stored_rows
+
+EVENT_ID, PAYLOAD, ORIGIN = "event_id", "payload", ("topic", "partition", "offset")
+Identity = tuple[Any, ...]
+"""A column's name, or several, and their values in an event."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An event that is not merged, as it came, and why."""
+
+    event: Event
+    payload: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who sends events."""
+
+    user_id: int | None
+    username: str
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """The tables of refused events."""
+
+    database: Database
+    lake: Lake
+
+    def keep(self, table: Snapshot, refused: Sequence[Refused], author: Author) -> Change | None:
+        """Add those that are not there yet; None where all are. Raises Conflict, Overloaded, Unavailable."""
+        with self.lake.writing.alone(table.name):
+            rows = [_row(each) for each in self._unknown(table.name, refused)]
+            return self._append(table, rows, author) if rows else None
+
+    def _unknown(self, name: str, refused: Sequence[Refused]) -> list[Refused]:
+        table = self.lake.catalog.snapshot(name)
+        if table is None:
+            raise Conflict("The table was replaced meanwhile")
+        columns = frozenset(column.name for column in table.columns)
+        identities = [frozenset(_identities(each, columns)) for each in refused]
+        seen = self._stored(table, frozenset().union(*identities))
+        new = []
+        for each, identity in zip(refused, identities, strict=True):
+            if not identity & seen:
+                new.append(each)
+            seen |= identity
+        return new
+
+    def _stored(self, table: Snapshot, wanted: frozenset[Identity]) -> frozenset[Identity]:
+        """Those of the identities that the table has."""
+        rows = stored_rows(self.lake, table, any_of(list(_conditions(wanted))))
+        found = {(name, row.get(name)) for row in rows for name in (EVENT_ID, PAYLOAD)}
+        places = {(ORIGIN, tuple(row.get(name) for name in ORIGIN)) for row in rows}
+        return wanted & (found | places)
+
+    def _append(self, table: Snapshot, rows: Sequence[Row], author: Author) -> Change:
+        writing = self.lake.writing
+        names = {column.name for column in table.columns}
+        given = [{name: value for name, value in row.items() if name in names} for row in rows]
+        typed = writing.typed(table.name, given)
+        fitting = [row for row in typed if not isinstance(row, str)]
+        if len(fitting) < len(typed):
+            raise Conflict("The quarantine does not take refused events: its columns are others")
+
+        def commit(change: Change) -> Committed:
+            return writing.append(table.name, file, Stamp(change.metadata))
+
+        intent = Intent(table.name, APPEND, table.identity, author.user_id, author.username, len(rows))
+        with writing.staging() as folder:
+            file = folder / "rows.parquet"
+            writing.stage_typed(table.name, fitting, file)
+            return changes.carry_out(self.database, self.lake.catalog, intent, commit)
+
+
+def _row(refused: Refused) -> Row:
+    event = refused.event
+    origin = event.origin
+    return {
+        PAYLOAD: refused.payload,
+        "reason": refused.reason,
+        **(dict(zip(ORIGIN, (origin.topic, origin.partition, origin.offset), strict=True)) if origin else {}),
+        "received_at": utc_now().isoformat(timespec="microseconds"),
+        EVENT_ID: event.id,
+    }
+
+
+def _identities(refused: Refused, columns: frozenset[str]) -> Iterator[Identity]:
+    event, is_known = refused.event, False
+    if event.id is not None and EVENT_ID in columns:
+        yield EVENT_ID, event.id
+        is_known = True
+    if event.origin is not None and columns.issuperset(ORIGIN):
+        yield ORIGIN, _place(event.origin)
+        is_known = True
+    if not is_known:
+        yield PAYLOAD, refused.payload
+
+
+def _place(origin: Origin) -> tuple[str, int, int]:
+    return origin.topic, origin.partition, origin.offset
+
+
+def _conditions(wanted: frozenset[Identity]) -> Iterator[Condition]:
+    for name in (EVENT_ID, PAYLOAD):
+        values = tuple(value for kind, value in wanted if kind == name)
+        if values:
+            yield Comparison(name, "in", values)
+    places = [value for kind, value in wanted if kind == ORIGIN]
+    for topic, partition in sorted({place[:2] for place in places}):
+        offsets = tuple(offset for *rest, offset in places if rest == [topic, partition])
+        yield And(
+            (
+                Comparison("topic", "eq", topic),
+                Comparison("partition", "eq", partition),
+                Comparison("offset", "in", offsets),
+            )
+        )
