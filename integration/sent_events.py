@@ -7,13 +7,14 @@ from datetime import timedelta
 from pathlib import Path
 
 from integration.rows import MICROSECOND
+from integration.watermarks import changing
 
-SCHEMA = """
+TABLE = """
 create table if not exists sent (
     external_id text primary key, event_id text not null, is_gone integer not null, at_us integer not null
-);
-create index if not exists sent_at on sent (is_gone, at_us);
+)
 """
+INDEX = "create index if not exists sent_at on sent (is_gone, at_us)"
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,12 @@ class SentEvents:
     """A table in the file of a state. Not for two threads at once."""
 
     def __init__(self, path: Path, overlap: timedelta) -> None:
+        """Raises Misconfigured."""
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.executescript(SCHEMA)
+        self._path = path
+        with changing(self._connection, path):
+            self._connection.execute(TABLE)
+            self._connection.execute(INDEX)
         self._overlap_us = overlap // MICROSECOND
 
     def close(self) -> None:
@@ -40,7 +45,8 @@ class SentEvents:
 
     def forget(self) -> None:
         """Have everything sent again."""
-        self._connection.execute("delete from sent")
+        with changing(self._connection, self._path):
+            self._connection.execute("delete from sent")
 
     def last(self, external_ids: Iterable[str]) -> dict[str, str]:
         """The last event of each key, where it is remembered.
@@ -52,10 +58,9 @@ class SentEvents:
         return {external_id: row[0] for external_id, row in found if row is not None}
 
     def remember(self, sent: Iterable[Sent]) -> None:
-        """Add some, and forget those that no window reads again."""
+        """Add some, and forget those that no window reads again. Raises Misconfigured."""
         rows = [(each.external_id, each.event_id, each.is_gone, each.at_us) for each in sent]
-        with self._connection:
-            self._connection.execute("begin immediate")
+        with changing(self._connection, self._path):
             self._connection.executemany("insert or replace into sent values (?, ?, ?, ?)", rows)
             for is_gone in (False, True):
                 newest = max((at_us for _, _, gone, at_us in rows if gone == is_gone), default=0)

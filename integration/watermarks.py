@@ -4,7 +4,7 @@ import fcntl
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,16 +143,21 @@ class State:
         ]
         self._connection.executemany("insert or replace into parked values (?, ?, ?, ?, ?, ?)", rows)
 
-    @contextmanager
-    def _changing(self) -> Iterator[None]:
-        try:
-            with self._connection:
-                self._connection.execute("begin immediate")
-                yield
-        except sqlite3.Error as error:
-            raise Misconfigured(
-                f"The state {self._path} cannot be written: {error}; with room for it the next run goes on from there"
-            ) from error
+    def _changing(self) -> AbstractContextManager[None]:
+        return changing(self._connection, self._path)
+
+
+@contextmanager
+def changing(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    """A transaction in the file of a state. Raises Misconfigured where it cannot be kept."""
+    try:
+        with connection:
+            connection.execute("begin immediate")
+            yield
+    except sqlite3.Error as error:
+        raise Misconfigured(
+            f"The state {path} cannot be written: {error}; with room for it the next run goes on from there"
+        ) from error
 
 
 @contextmanager
