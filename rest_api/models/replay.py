@@ -18,7 +18,7 @@ MATCHED, PENDING, MISSING, DIVERGED, DEAD_LETTERED = VERDICTS = (
 
 
 class Replay(Base):
-    """One replay; `total` is null until its job has read everything."""
+    """One replay: what was asked for, and of which dataset."""
 
     __tablename__ = "replays"
     __table_args__ = (Index("ix_replays_owner_id_created_at", "owner_id", "created_at"),)
@@ -36,7 +36,12 @@ class Replay(Base):
     """Which are, in the grammar's JSON form; null for all."""
     corrections: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    total: Mapped[int | None] = mapped_column(BigInteger)
+    total: Mapped[int] = mapped_column(BigInteger)
+    """How many transactions there were to be sent."""
+    call: Mapped[str | None] = mapped_column(String(64), unique=True)
+    """The call that asked for it under an `Idempotency-Key`."""
+    settled_at: Mapped[datetime | None] = mapped_column(UtcDateTime, index=True)
+    """When nothing was left to be found out."""
 
 
 class ReplayEvent(Base):

@@ -63,11 +63,15 @@ def _create_replays() -> None:
         sa.Column("where", sa.JSON(none_as_null=True)),
         sa.Column("corrections", sa.JSON(none_as_null=True)),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("total", sa.BigInteger()),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.Column("call", sa.String(64)),
+        sa.Column("settled_at", sa.DateTime(timezone=True)),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], name=op.f("fk_replays_owner_id_users")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+        sa.UniqueConstraint("call", name=op.f("uq_replays_call")),
     )
     op.create_index("ix_replays_owner_id_created_at", "replays", ["owner_id", "created_at"])
+    op.create_index("ix_replays_settled_at", "replays", ["settled_at"])
 
 
 def _create_events() -> None:

@@ -1,0 +1,147 @@
+"""Replays as those see them who ask for them: asked for, sent event by event, and told of by verdicts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from rest_api.database import utc_now
+from rest_api.errors import Conflict, NotFound
+from rest_api.lake.resending import TOPIC, Resent
+from rest_api.models.job import UNFINISHED, Job
+from rest_api.models.pipeline_message import PipelineMessage
+from rest_api.models.replay import PENDING, VERDICTS, Replay, ReplayEvent
+from rest_api.query.exact_json import encode
+from rest_api.services import jobs
+from rest_api.services.changes import Call
+from rest_api.services.events import Watcher
+from rest_api.services.replay_sources import Pin, Source, Wanted
+
+JOB_TYPE = "replay"
+EVENT_ID, REPLAY_ID, REPLAYED_AT, REPLAY_HASH = "event-id", "replay-id", "replayed-at", "replay-hash"
+"""What a message says in its headers; without a hash the lake had no such row."""
+KEY_LIFETIME = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many of a replay's transactions came to each verdict; together they are `total`."""
+
+    total: int
+    verdicts: Mapping[str, int]
+
+
+def ask(session: Session, owner_id: int, source: Source, call: Call | None) -> Replay:
+    """Have a source replayed by a job. Raises Conflict `idempotency_in_progress` where the same call was first."""
+    replay_id = str(uuid4())
+    job = jobs.enqueue(session, JOB_TYPE, {"replay_id": replay_id, "pin": asdict(source.pin)}, owner_id)
+    _forget_old(session, call)
+    replay = _record(replay_id, job, source, call)
+    session.add(replay)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        detail = "A call with this Idempotency-Key is still in progress"
+        raise Conflict(detail, code="idempotency_in_progress") from error
+    return replay
+
+
+def asked_for(arguments: Mapping[str, Any], replay: Replay) -> tuple[Wanted, Pin]:
+    """What a job's replay is of."""
+    return Wanted(replay.transaction_id, replay.where, replay.corrections), Pin(**arguments["pin"])
+
+
+def send(session: Session, replay_id: str, resent: Sequence[Resent], at: datetime) -> None:
+    """Put events at the beginning of the pipeline, in the caller's transaction, those that were not put before."""
+    ids = [each.transaction_id for each in resent]
+    of_these = (ReplayEvent.replay_id == replay_id, ReplayEvent.transaction_id.in_(ids))
+    known = set(session.scalars(select(ReplayEvent.transaction_id).where(*of_these)))
+    events = {each.transaction_id: (uuid4().hex, each) for each in resent if each.transaction_id not in known}
+    if not events:
+        return
+    connection = session.connection()
+    connection.execute(insert(ReplayEvent), [_event(replay_id, *each) for each in events.values()])
+    connection.execute(insert(PipelineMessage), [_message(replay_id, *each, at) for each in events.values()])
+
+
+def visible(watcher: Watcher) -> list[ColumnElement[bool]]:
+    """What restricts the replays somebody sees: his own, and an administrator all."""
+    return [] if watcher.is_admin else [Replay.owner_id == watcher.user_id]
+
+
+def find_replay(session: Session, replay_id: str, watcher: Watcher) -> Replay:
+    """The replay of that id. Raises NotFound, for one that is not his too."""
+    replay = session.scalar(select(Replay).where(Replay.id == replay_id, *visible(watcher)))
+    if replay is None:
+        raise NotFound("There is no such replay")
+    return replay
+
+
+def count(session: Session, replay: Replay) -> Counts:
+    """What is known of a replay. What is still to be sent is pending; where it ended early, only what was sent."""
+    found = _counted(session, replay.id)
+    sent = sum(found.values())
+    total = max(replay.total, sent) if is_running(session, replay) else sent
+    return Counts(total, {**found, PENDING: found[PENDING] + total - sent})
+
+
+def is_running(session: Session, replay: Replay) -> bool:
+    """Whether its job may still send something."""
+    return session.scalar(select(Job.state).where(Job.id == replay.job_id)) in UNFINISHED
+
+
+def _counted(session: Session, replay_id: str) -> dict[str, int]:
+    of_replay = select(ReplayEvent.verdict, func.count()).where(ReplayEvent.replay_id == replay_id)
+    groups = session.execute(of_replay.group_by(ReplayEvent.verdict)).all()
+    return dict.fromkeys(VERDICTS, 0) | {verdict: number for verdict, number in groups}
+
+
+def _forget_old(session: Session, call: Call | None) -> None:
+    """A key is kept for a day, a replay for longer."""
+    if call is not None:
+        is_old = (Replay.call == call.key, Replay.created_at < utc_now() - KEY_LIFETIME)
+        session.execute(update(Replay).where(*is_old).values(call=None))
+
+
+def _record(replay_id: str, job: Job, source: Source, call: Call | None) -> Replay:
+    snapshot, wanted = source.opened.snapshot, source.wanted
+    return Replay(
+        id=replay_id,
+        owner_id=job.owner_id,
+        job_id=job.id,
+        dataset=snapshot.name,
+        identity=snapshot.identity,
+        transaction_id=wanted.transaction_id,
+        where=wanted.where,
+        corrections=dict(wanted.corrections) if wanted.corrections else None,
+        created_at=utc_now(),
+        total=source.rows,
+        call=call.key if call else None,
+    )
+
+
+def _event(replay_id: str, event_id: str, resent: Resent) -> dict[str, Any]:
+    return {
+        "replay_id": replay_id,
+        "transaction_id": resent.transaction_id,
+        "event_id": event_id,
+        "hash": resent.hash,
+        "verdict": PENDING,
+    }
+
+
+def _message(replay_id: str, event_id: str, resent: Resent, at: datetime) -> dict[str, Any]:
+    headers = {EVENT_ID: event_id, REPLAY_ID: replay_id, REPLAYED_AT: f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    return {
+        "id": event_id,
+        "topic": TOPIC,
+        "key": resent.transaction_id,
+        "headers": headers if resent.hash is None else {**headers, REPLAY_HASH: resent.hash},
+        "value": encode(resent.row).decode(),
+        "created_at": at,
+    }
