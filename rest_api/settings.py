@@ -15,12 +15,17 @@ from rest_api.errors import nearest
 
 Network = IPv4Network | IPv6Network
 MIN_SECRET_CHARACTERS = 32
+OUTBOX = "outbox://"
+KAFKA = "kafka://"
+BROKERS = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}|\[[0-9A-Fa-f:]+\]:[0-9]{1,5}")
+SASL_PROTOCOLS = ("SASL_PLAINTEXT", "SASL_SSL")
+SECURITY_PROTOCOLS = ("PLAINTEXT", "SSL", *SASL_PROTOCOLS)
+SASL_MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 EMBEDDED_SCHEMES = {
     "STORAGE_URL": "file",
     "ENGINE_URL": "duckdb",
     "SEARCH_URL": "whoosh",
-    "EVENTS_URL": "outbox",
     "CACHE_URL": "memory",
     "KEYVALUE_URL": "sqlite",
 }
@@ -108,6 +113,34 @@ def _embedded(name: str) -> Callable[[str], str]:
     return parse
 
 
+def _events_url(value: str) -> str:
+    """What is wrong with a URL is told without showing it: there may be a password in it."""
+    if value in (OUTBOX, OUTBOX.removesuffix("//")):
+        return OUTBOX
+    if not value.startswith(KAFKA):
+        near = nearest(value.split(":", 1)[0], ("outbox", "kafka"))
+        hint = f"; did you mean {near}://?" if near else ""
+        raise ValueError(f"expected {OUTBOX} or {KAFKA}host:port,host:port{hint}")
+    if "@" in value:
+        raise ValueError("takes no name or password; see EVENTS_SASL_USERNAME and EVENTS_SASL_PASSWORD")
+    if not all(_is_broker(part) for part in value.removeprefix(KAFKA).removesuffix("/").split(",")):
+        raise ValueError(f"expected {KAFKA}host:port, several by commas, and nothing after them")
+    return value
+
+
+def _is_broker(part: str) -> bool:
+    return bool(BROKERS.fullmatch(part)) and 0 < int(part.rpartition(":")[2]) < 65_536
+
+
+def _optional_file(value: str) -> Path | None:
+    if not value:
+        return None
+    path = _path(value)
+    if not path.is_file():
+        raise ValueError("there is no such file")
+    return path
+
+
 def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
     def parse(value: str) -> tuple[str, ...]:
         names = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -121,7 +154,7 @@ def _names(allowed: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
 def _one_of(*allowed: str) -> Callable[[str], str]:
     def parse(value: str) -> str:
         if value.upper() not in allowed:
-            raise ValueError(f"expected one of {', '.join(allowed)}")
+            raise ValueError(f"expected one of {', '.join(filter(None, allowed))}")
         return value.upper()
 
     return parse
@@ -151,7 +184,15 @@ class Settings:
     storage_url: str = _setting(_embedded("STORAGE_URL"), "file://", "where the lake lies")
     engine_url: str = _setting(_embedded("ENGINE_URL"), "duckdb://", "what reads the lake")
     search_url: str = _setting(_embedded("SEARCH_URL"), "whoosh://", "search index")
-    events_url: str = _setting(_embedded("EVENTS_URL"), "outbox://", "event log")
+    events_url: str = _setting(_events_url, OUTBOX, "event log; kafka://host:port,host:port for one that others read")
+    events_security_protocol: str = _setting(_one_of(*SECURITY_PROTOCOLS), "PLAINTEXT", "how its brokers are spoken to")
+    events_ssl_cafile: Path | None = _setting(_optional_file, "", "certificates it trusts; the system's if unset")
+    events_ssl_certfile: Path | None = _setting(_optional_file, "", "certificate it shows to brokers")
+    events_ssl_keyfile: Path | None = _setting(_optional_file, "", "key of that certificate")
+    events_ssl_password: str = _setting(_text, "", "password of that key", secret=True)
+    events_sasl_mechanism: str = _setting(_one_of("", *SASL_MECHANISMS), "", "how it logs in to brokers")
+    events_sasl_username: str = _setting(_text, "", "name it logs in with")
+    events_sasl_password: str = _setting(_text, "", "password it logs in with", secret=True)
     cache_url: str = _setting(_embedded("CACHE_URL"), "memory://", "cache")
     keyvalue_url: str = _setting(_embedded("KEYVALUE_URL"), "sqlite://", "key-value store")
     access_token_seconds: int = _setting(_whole(1, 86_400), "900", "life of an access token")
@@ -201,10 +242,18 @@ class Settings:
                 values[spec.name] = _read(spec.name.upper(), spec.metadata, given)
             except ValueError as error:
                 mistakes.append(f"{spec.name.upper()}: {error}")
+        mistakes += _contradictions(values)
         if mistakes:
             raise SettingsError(mistakes)
         values["database_url"] = values["database_url"] or f"sqlite:///{values['data_dir']}/lakeport.db"
         return cls(**values)
+
+    @property
+    def event_brokers(self) -> tuple[str, ...]:
+        """Where events are published, as host:port; empty where the database's outbox is the event log."""
+        if self.events_url == OUTBOX:
+            return ()
+        return tuple(self.events_url.removeprefix(KAFKA).removesuffix("/").split(","))
 
     @property
     def lake_dir(self) -> Path:
@@ -225,6 +274,20 @@ class Settings:
     def heads_dir(self) -> Path:
         """Where the heads of the audit chains are sealed, outside the database."""
         return self.data_dir / "audit"
+
+
+def _contradictions(values: Mapping[str, Any]) -> list[str]:
+    """What is wrong with settings together that are fine alone."""
+    is_logging_in = values.get("events_security_protocol") in SASL_PROTOCOLS
+    needed = ("events_sasl_mechanism", "events_sasl_username", "events_sasl_password") if is_logging_in else ()
+    missing = [
+        f"{name.upper()}: is not set; EVENTS_SECURITY_PROTOCOL needs it"
+        for name in needed
+        if not values.get(name, True)
+    ]
+    if values.get("events_ssl_keyfile") and not values.get("events_ssl_certfile", True):
+        missing.append("EVENTS_SSL_CERTFILE: is not set; EVENTS_SSL_KEYFILE needs it")
+    return missing
 
 
 def _read_dotenv(path: Path | None) -> dict[str, str]:
