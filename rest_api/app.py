@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from rest_api import auth, database, problems
 from rest_api.auth import TokenBook
-from rest_api.backends.lake import Folders, Lake, Limits, open_lake
+from rest_api.backends.lake import Lake, lake_of
 from rest_api.backends.storage import workplaces
 from rest_api.bodies import BodyReader
 from rest_api.door import Door
@@ -44,6 +44,7 @@ from rest_api.resources import (
     groups,
     health,
     jobs,
+    replays,
     row_writes,
     rows,
     uploads,
@@ -56,6 +57,7 @@ from rest_api.services import changes
 from rest_api.services import events as event_service
 from rest_api.services.audit import AuditChain
 from rest_api.services.datasets import Datasets
+from rest_api.services.ingestion import Ingestion
 from rest_api.services.logins import LoginGate
 from rest_api.services.uploads import Uploads
 from rest_api.services.writes import Writes
@@ -78,12 +80,12 @@ RESOURCES = (
     grants,
     users,
     groups,
+    replays,
     events,
     jobs,
     audit,
     health,
 )
-SQL_DATASETS = {"articles": metadata.tables["articles"]}
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ class Lakeport:
     lake: Lake
     datasets: Datasets
     writes: Writes
+    ingestion: Ingestion
     uploads: Uploads
     description: Callable[[], dict[str, Any]]
 
@@ -154,12 +157,13 @@ def create_app(settings: Settings) -> Flask:
         bodies=BodyReader(settings.sending_clients),
         metrics=RequestMetrics.on(registry),
     )
-    lake = _open_lake(settings, engine)
+    lake = lake_of(settings, engine)
     app.extensions["lakeport"] = Lakeport(
         settings=settings,
         lake=lake,
         datasets=Datasets(lake.catalog),
         writes=Writes(engine, lake),
+        ingestion=Ingestion(engine, lake),
         uploads=Uploads(engine, lake, Writes(engine, lake)),
         tokens=auth.configure_tokens(app, settings, engine),
         cursors=CursorSealer(settings.cursor_key.encode()),
@@ -193,13 +197,6 @@ def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
         api.register_blueprint(resource.blueprint)
     app.register_blueprint(documentation.blueprint)
     return app, db, api
-
-
-def _open_lake(settings: Settings, engine: Engine) -> Lake:
-    tables = {name: SQL_DATASETS[name] for name in settings.lake_sql_tables}
-    folders = Folders(settings.lake_dir, settings.parsed_dir)
-    limits = Limits(settings.query_seconds, settings.query_memory_mib)
-    return open_lake(folders, engine, tables, settings.mask_key.encode(), limits)
 
 
 def _login_gate(settings: Settings, engine: Engine) -> LoginGate:

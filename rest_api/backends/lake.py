@@ -22,6 +22,11 @@ from rest_api.backends.writing import Writing
 from rest_api.lake.figures import FigurePlan
 from rest_api.lake.plans import Plan
 from rest_api.lake.snapshots import SQL
+from rest_api.models import metadata
+from rest_api.settings import Settings
+
+OWN_TABLES = {"articles": metadata.tables["articles"]}
+"""What of the core's own tables may be a dataset."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,11 @@ class Lake:
     writing: Writing
     files: Engine
     sql: Engine
+
+    def close(self) -> None:
+        """Give back what its engines hold."""
+        self.files.close()
+        self.sql.close()
 
     def engine(self, plan: Plan | FigurePlan) -> Engine:
         """The engine that runs a plan."""
@@ -52,6 +62,14 @@ class Limits:
 
     seconds: float
     memory_mib: int
+
+
+def lake_of(settings: Settings, database: Database) -> Lake:
+    """The lake of an installation."""
+    tables = {name: OWN_TABLES[name] for name in settings.lake_sql_tables}
+    folders = Folders(settings.lake_dir, settings.parsed_dir)
+    limits = Limits(settings.query_seconds, settings.query_memory_mib)
+    return open_lake(folders, database, tables, settings.mask_key.encode(), limits)
 
 
 def open_lake(places: Folders, database: Database, tables: Mapping[str, Table], secret: bytes, limits: Limits) -> Lake:

@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rest_api.backends.lake import Lake
+from rest_api.database import utc_now
 from rest_api.errors import Conflict, Forbidden, Invalid, NotFound
 from rest_api.lake.events import quarantine_of
 from rest_api.lake.grants import REPLAY, WRITE
@@ -111,15 +112,16 @@ class ReplaySources:
         if source.is_refused and not is_all_plain(opened.snapshot, opened.view):
             raise _changed()
 
-    def rows(self, source: Source, at: datetime) -> Iterator[list[Resent]]:
-        """What is to be sent at a time, as many at once as the engine gives."""
+    def rows(self, source: Source) -> Iterator[list[Resent]]:
+        """What is to be sent, with the time of now, as many at once as the engine gives."""
         corrections = source.wanted.corrections or {}
         with telling_of_corruption(source.opened.grants):
             if source.is_refused:
                 found = self._newest_refused(source.plan, source.wanted)
-                yield [] if found is None else [resend_refused(*found, at, corrections)]
+                yield [] if found is None else [resend_refused(*found, utc_now(), corrections)]
                 return
             for rows in self._batches(source.plan):
+                at = utc_now()
                 yield [resend(row, at, corrections) for row in rows]
 
     def _opened(self, session: Session, reader: Reader) -> Opened:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, NotFound
+from rest_api.lake.replays import TIMESTAMP
 from rest_api.lake.resending import TOPIC, Resent
 from rest_api.models.job import UNFINISHED, Job
 from rest_api.models.pipeline_message import PipelineMessage
@@ -56,7 +57,7 @@ def asked_for(arguments: Mapping[str, Any], replay: Replay) -> tuple[Wanted, Pin
     return Wanted(replay.transaction_id, replay.where, replay.corrections), Pin(**arguments["pin"])
 
 
-def send(session: Session, replay_id: str, resent: Sequence[Resent], at: datetime) -> None:
+def send(session: Session, replay_id: str, resent: Sequence[Resent]) -> None:
     """Put events at the beginning of the pipeline, in the caller's transaction, those that were not put before."""
     ids = [each.transaction_id for each in resent]
     of_these = (ReplayEvent.replay_id == replay_id, ReplayEvent.transaction_id.in_(ids))
@@ -66,7 +67,7 @@ def send(session: Session, replay_id: str, resent: Sequence[Resent], at: datetim
         return
     connection = session.connection()
     connection.execute(insert(ReplayEvent), [_event(replay_id, *each) for each in events.values()])
-    connection.execute(insert(PipelineMessage), [_message(replay_id, *each, at) for each in events.values()])
+    connection.execute(insert(PipelineMessage), [_message(replay_id, *each) for each in events.values()])
 
 
 def visible(watcher: Watcher) -> list[ColumnElement[bool]]:
@@ -98,7 +99,7 @@ def is_running(session: Session, replay: Replay) -> bool:
 def _counted(session: Session, replay_id: str) -> dict[str, int]:
     of_replay = select(ReplayEvent.verdict, func.count()).where(ReplayEvent.replay_id == replay_id)
     groups = session.execute(of_replay.group_by(ReplayEvent.verdict)).all()
-    return dict.fromkeys(VERDICTS, 0) | {verdict: number for verdict, number in groups}
+    return dict.fromkeys(VERDICTS, 0) | {group[0]: group[1] for group in groups}
 
 
 def _forget_old(session: Session, call: Call | None) -> None:
@@ -135,7 +136,8 @@ def _event(replay_id: str, event_id: str, resent: Resent) -> dict[str, Any]:
     }
 
 
-def _message(replay_id: str, event_id: str, resent: Resent, at: datetime) -> dict[str, Any]:
+def _message(replay_id: str, event_id: str, resent: Resent) -> dict[str, Any]:
+    at = resent.row[TIMESTAMP]
     headers = {EVENT_ID: event_id, REPLAY_ID: replay_id, REPLAYED_AT: f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}
     return {
         "id": event_id,

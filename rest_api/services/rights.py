@@ -15,6 +15,8 @@ from rest_api.database import utc_now
 from rest_api.lake.grants import MANAGE, Grant
 from rest_api.models.base import UtcDateTime
 from rest_api.models.grant import GrantRecord
+from rest_api.models.group import Group, Membership
+from rest_api.models.user import User
 from rest_api.statements import Statement, rows_on
 
 _COLUMNS = tuple(GrantRecord.__table__.columns.keys())
@@ -33,6 +35,15 @@ class Reader:
     def names(self) -> tuple[str, ...]:
         """The principals whose grants are his."""
         return (self.username, *self.groups)
+
+
+def reader_of_user(session: Session, user_id: int) -> Reader | None:
+    """Whose rights count in what is done for a user later; None for one who may not call any more."""
+    user = session.scalar(select(User).where(User.id == user_id, User.disabled_at.is_(None)))
+    if user is None:
+        return None
+    groups = session.scalars(select(Group.name).join(Membership).where(Membership.user_id == user_id))
+    return Reader(user.username, tuple(sorted(groups)), user.role == "admin")
 
 
 def grants_of(session: Session, reader: Reader) -> tuple[Grant, ...]:

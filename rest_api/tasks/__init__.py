@@ -11,6 +11,7 @@ from rest_api.tasks.audit_retention import AuditRetention
 from rest_api.tasks.audit_verification import AuditVerification
 from rest_api.tasks.change_recovery import ChangeRecovery
 from rest_api.tasks.purge import Purge
+from rest_api.tasks.replay import SendAgain
 from rest_api.tasks.table_maintenance import TableMaintenance
 from rest_api.tasks.task import Task
 
@@ -23,6 +24,7 @@ def all_tasks(settings: Settings) -> Mapping[str, Task]:
         AuditVerification(settings.audit_key.encode(), settings.heads_dir),
         ChangeRecovery(TableLogs(storage, DeltaTables())),
         Purge(settings.event_retention_days, settings.login_window_seconds),
+        SendAgain(settings),
         TableMaintenance(Upkeep(storage, settings.version_retention_hours, settings.maintenance_bytes)),
     )
     return {task.type: task for task in tasks}
