@@ -1,84 +1,63 @@
-"""`POST /data/datasets/{dataset}/rows`: rows appended to a table, or merged into it by its key."""
+"""`POST /data/datasets/{dataset}/rows`: rows appended to a table or merged into it, and events of the pipeline."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from flask import Response, current_app, jsonify, make_response, request
+from flask import Response, current_app, jsonify, make_response
 from marshmallow import fields, validate
 
 from rest_api import idempotency
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.backends.writing import AlreadyWritten, Source
-from rest_api.errors import Conflict, FieldError, Invalid, UnsupportedMediaType
-from rest_api.query.strict_json import loads_exactly
+from rest_api.errors import Conflict
+from rest_api.lake.events import Event, Outcome
+from rest_api.lake.replays import OUTCOMES, QUARANTINED
 from rest_api.request import reader, reading, recorded, session
 from rest_api.resources.datasets import datasets
-from rest_api.resources.wire import JSON_TYPES, Blueprint, WholeNumber, WireSchema, invalid_fields
+from rest_api.resources.row_bodies import ROW, PipelineEventsSchema, GivenRows, RowsSchema, read_body, source_of
+from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import changes, writes
 from rest_api.services.changes import Intent
-from rest_api.services.writes import APPEND, MERGE, Staged, Target
+from rest_api.services.quarantine import Author
+from rest_api.services.writes import MERGE, Staged, Target
 
-LAST_OFFSET = 2**63 - 1
+BODY = {"schema": {"oneOf": [RowsSchema, PipelineEventsSchema]}, "example": {"rows": [ROW]}}
+ACCEPTED = "accepted"
+"""What is told of an event that was not refused to who may not read all of the table: not whether it was known."""
 blueprint = Blueprint("row_writes", __name__, url_prefix="/data/datasets", description="Rows written to a table")
 
 
-class SourceSchema(WireSchema):
-    """Where the rows come from: those up to an offset of a partition are written once, however often they come."""
+class EventOutcomeSchema(WireSchema):
+    """What became of an event."""
 
-    topic = fields.String(
+    outcome = fields.String(
         required=True,
-        validate=validate.Length(1, 249),
-        metadata={"description": "name of the topic", "example": "sales"},
+        validate=validate.OneOf((*OUTCOMES, ACCEPTED)),
+        metadata={"description": "accepted, where it is not told which", "example": "applied"},
     )
-    partition = WholeNumber(
-        required=True, validate=validate.Range(0, 2**31 - 1), metadata={"description": "partition of the topic"}
-    )
-    offset = WholeNumber(
-        required=True, validate=validate.Range(0, LAST_OFFSET), metadata={"description": "offset of the last row"}
-    )
-
-
-class RowsSchema(WireSchema):
-    """Rows for a table. A column that a row leaves out is null in it."""
-
-    rows = fields.List(
-        fields.Dict(),
-        required=True,
-        validate=validate.Length(min=1),
-        metadata={
-            "description": "values by column: numbers as JSON numbers of all their digits, times in RFC 3339",
-            "example": [{"transaction_id": "t-1000001", "timestamp": "2026-11-01T12:00:00Z", "amount": 12.5}],
-        },
-    )
-    mode = fields.String(
-        load_default=APPEND,
-        validate=validate.OneOf((APPEND, MERGE)),
-        metadata={"description": "merge replaces the row of the same key", "example": APPEND},
-    )
-    source = fields.Nested(
-        SourceSchema, allow_none=True, load_default=None, metadata={"description": "where the rows come from, if known"}
-    )
+    reason = fields.String(allow_none=True, metadata={"description": "why it was not applied", "example": None})
 
 
 class WrittenSchema(WireSchema):
     """What came of it."""
 
     dataset = fields.String(required=True, metadata={"example": "transactions"})
-    version = fields.Integer(required=True, metadata={"description": "the version that has the rows"})
-    rows = fields.Integer(required=True, metadata={"description": "rows written; 0 where their source was known"})
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A body that was read."""
-
-    rows: list[dict[str, Any]]
-    mode: str
-    source: Source | None
+    version = fields.Integer(
+        required=True,
+        allow_none=True,
+        metadata={"description": "the version that has the rows; of events null for who may not read all of the table"},
+    )
+    rows = fields.Integer(
+        required=True,
+        metadata={"description": "rows written, 0 where their source was known; events that were not refused"},
+    )
+    outcomes = fields.List(
+        fields.Nested(EventOutcomeSchema), metadata={"description": "of events: what became of each, in their order"}
+    )
 
 
 @blueprint.route("/<dataset>/rows", methods=["POST"])
-@blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": RowsSchema}}})
+@blueprint.doc(requestBody={"required": True, "content": {"application/json": BODY}})
 @blueprint.response(201, WrittenSchema)
 @blueprint.alt_response(200, schema=WrittenSchema, description="The rows of this source were written before")
 @allow(Rule.READER, refuses=(403, 404, 409), body_limit="batch_bytes", commits_apart=True)
@@ -87,28 +66,56 @@ def write_rows(dataset: str) -> Response:
 
     Needs `write`; naming a `source` needs `manage`. The source is written in the table's log together with the rows:
     offsets up to the last one written are answered with 200 and `"rows": 0`.
+
+    In the place of rows, `events` are checked one by one. What is refused goes to the dataset's quarantine with the
+    reason, all others are merged by the key: the newer one wins, and a replay is merged only into the row that it was
+    made of. Sent again, they change nothing.
     """
     recorded(dataset=dataset)
-    asked = _asked()
+    asked = read_body()
+    whence = source_of(asked.source, current_principal().id) if isinstance(asked, GivenRows) and asked.source else None
     with reading() as looked_up:
-        target = writes.writable(datasets(), looked_up, reader(), dataset, whence=asked.source)
+        opened = writes.writable(datasets(), looked_up, reader(), dataset, whence=whence)
+        target = writes.target_of(looked_up, opened)
         answered = idempotency.repeated(looked_up)
     if answered is not None:
         return answered
+    if isinstance(asked, GivenRows):
+        return _rows_written(target, asked, whence)
+    return _ingested(target, asked, is_told=opened.may_read_all)
+
+
+def _ingested(target: Target, events: Sequence[Event], *, is_told: bool) -> Response:
+    principal = current_principal()
+    ingestion = current_app.extensions["lakeport"].ingestion
+    done = ingestion.ingest(target, events, Author(principal.id, principal.username))
+    done.finish(session())
+    rows = sum(outcome.name != QUARANTINED for outcome in done.outcomes)
+    recorded(rows=rows)
+    outcomes = [_told(outcome, is_told=is_told) for outcome in done.outcomes]
+    return _answer(201, target.name, done.version if is_told else None, rows, outcomes=outcomes)
+
+
+def _told(outcome: Outcome, *, is_told: bool) -> dict[str, str | None]:
+    if is_told or outcome.name == QUARANTINED:
+        return {"outcome": outcome.name, "reason": outcome.reason}
+    return {"outcome": ACCEPTED, "reason": None}
+
+
+def _rows_written(target: Target, asked: GivenRows, source: Source | None) -> Response:
     _require_key(target, asked)
-    lakeport = current_app.extensions["lakeport"]
-    if asked.source is not None and lakeport.writes.is_written(target, asked.source):
+    if source is not None and current_app.extensions["lakeport"].writes.is_written(target, source):
         return _known(target)
-    return _written(target, asked)
+    return _written(target, asked, source)
 
 
-def _written(target: Target, asked: Asked) -> Response:
+def _written(target: Target, asked: GivenRows, source: Source | None) -> Response:
     lakeport = current_app.extensions["lakeport"]
     with lakeport.lake.writing.staging() as folder:
         file = folder / "rows.parquet"
         lakeport.lake.writing.stage_rows(target.name, asked.rows, file)
         try:
-            staged = Staged(file, len(asked.rows), asked.source)
+            staged = Staged(file, len(asked.rows), source)
             change = lakeport.writes.write(target, staged, intent(target, asked.mode, len(asked.rows)))
         except AlreadyWritten:
             return _known(target)
@@ -137,47 +144,14 @@ def _known(target: Target) -> Response:
     return _answer(200, target.name, newest and newest.version, 0)
 
 
-def _answer(status: int, dataset: str, version: int | None, rows: int | None) -> Response:
-    response = make_response(jsonify({"dataset": dataset, "version": version, "rows": rows}), status)
+def _answer(status: int, dataset: str, version: int | None, rows: int | None, **more: Any) -> Response:
+    response = make_response(jsonify({"dataset": dataset, "version": version, "rows": rows, **more}), status)
     if status == 201:
         response.headers["Location"] = f"/data/datasets/{dataset}"
     return response
 
 
-def _require_key(target: Target, asked: Asked) -> None:
+def _require_key(target: Target, asked: GivenRows) -> None:
     if asked.mode == MERGE and not target.key:
         raise Conflict("Rows are merged by the dataset's key, and it has none; say one by PUT /data/datasets/{name}")
     writes.require_whole_keys(asked.rows, target.key)
-
-
-def _asked() -> Asked:
-    """The body, whose numbers keep all their digits. Raises Invalid, UnsupportedMediaType."""
-    if request.mimetype not in JSON_TYPES:
-        raise UnsupportedMediaType("This call takes a body of type application/json")
-    body = loads_exactly(request.get_data(cache=True))
-    if not isinstance(body, dict):
-        raise Invalid("The body is a JSON object with rows")
-    schema = RowsSchema(exclude=("rows",))  # its fields are a table's
-    rest = {name: value for name, value in body.items() if name != "rows"}
-    if errors := schema.validate(rest):
-        raise invalid_fields(errors, RowsSchema())
-    given = schema.load(rest)
-    return Asked(_rows(body.get("rows")), given["mode"], _source(given["source"]))
-
-
-def _rows(rows: Any) -> list[dict[str, Any]]:
-    if not isinstance(rows, list) or not rows:
-        raise Invalid("rows is a list of at least one object", errors=[FieldError("rows", "At least one object")])
-    wrong = [
-        FieldError(f"rows.{number}", "Not an object") for number, row in enumerate(rows) if not isinstance(row, dict)
-    ]
-    if wrong:
-        raise Invalid(f"{wrong[0].field}: {wrong[0].detail}", errors=wrong[:100])
-    return rows
-
-
-def _source(given: dict[str, Any] | None) -> Source | None:
-    """Each caller counts by himself: nobody moves another one's offsets on."""
-    if given is None:
-        return None
-    return Source(f"{current_principal().id}:{given['partition']}:{given['topic']}", given["offset"])

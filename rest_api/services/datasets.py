@@ -57,6 +57,11 @@ class Opened:
         """Whether he manages it."""
         return any(grant.gives(MANAGE) for grant in self.grants)
 
+    @property
+    def may_read_all(self) -> bool:
+        """Whether he sees every row and column as it is."""
+        return any(grant.is_whole and grant.gives(READ) for grant in self.grants)
+
 
 @dataclass(frozen=True)
 class Datasets:

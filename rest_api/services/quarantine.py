@@ -14,7 +14,7 @@ from rest_api.backends.lake import Lake
 from rest_api.backends.writing import Stamp
 from rest_api.database import utc_now
 from rest_api.errors import Conflict
-from rest_api.lake.events import Event, Origin
+from rest_api.lake.events import Event
 from rest_api.lake.replays import Row
 from rest_api.lake.snapshots import Snapshot
 from rest_api.query.conditions import And, Comparison, Condition, any_of
@@ -23,8 +23,8 @@ from rest_api.services.changes import Change, Intent
 from rest_api.services.writes import APPEND, stored_rows
 
 EVENT_ID, PAYLOAD, ORIGIN = "event_id", "payload", ("topic", "partition", "offset")
-Identity = tuple[Any, ...]
-"""A column's name, or several, and their values in an event."""
+Identity = tuple[str, Any, str]
+"""By what an event is known: the kind, its value, and the payload, so that nobody takes another event's place."""
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,7 @@ class Quarantine:
     def _stored(self, table: Snapshot, wanted: frozenset[Identity]) -> frozenset[Identity]:
         """Those of the identities that the table has."""
         rows = stored_rows(self.lake, table, any_of(list(_conditions(wanted))))
-        found = {(name, row.get(name)) for row in rows for name in (EVENT_ID, PAYLOAD)}
-        places = {(ORIGIN, tuple(row.get(name) for name in ORIGIN)) for row in rows}
-        return wanted & (found | places)
+        return wanted & {identity for row in rows for identity in _identities_of(row)}
 
     def _append(self, table: Snapshot, rows: Sequence[Row], author: Author) -> Change:
         writing = self.lake.writing
@@ -110,33 +108,29 @@ def _row(refused: Refused) -> Row:
 
 
 def _identities(refused: Refused, columns: frozenset[str]) -> Iterator[Identity]:
-    event, is_known = refused.event, False
-    if event.id is not None and EVENT_ID in columns:
-        yield EVENT_ID, event.id
-        is_known = True
-    if event.origin is not None and columns.issuperset(ORIGIN):
-        yield ORIGIN, _place(event.origin)
-        is_known = True
-    if not is_known:
-        yield PAYLOAD, refused.payload
+    """All by which an event is known, as far as the table has columns for it."""
+    row = {name: value for name, value in _row(refused).items() if name in columns}
+    told = [identity for identity in _identities_of(row) if identity[0] != PAYLOAD]
+    yield from told or _identities_of(row)
 
 
-def _place(origin: Origin) -> tuple[str, int, int]:
-    return origin.topic, origin.partition, origin.offset
+def _identities_of(row: Row) -> Iterator[Identity]:
+    payload = row.get(PAYLOAD) or ""
+    place = tuple(row.get(name) for name in ORIGIN)
+    yield PAYLOAD, None, payload
+    if row.get(EVENT_ID) is not None:
+        yield EVENT_ID, row[EVENT_ID], payload
+    if None not in place:
+        yield "origin", place, payload
 
 
 def _conditions(wanted: frozenset[Identity]) -> Iterator[Condition]:
-    for name in (EVENT_ID, PAYLOAD):
-        values = tuple(value for kind, value in wanted if kind == name)
-        if values:
-            yield Comparison(name, "in", values)
-    places = [value for kind, value in wanted if kind == ORIGIN]
+    """What is true of every row that has one of the identities, and of others."""
+    ids = tuple(value for kind, value, _ in wanted if kind == EVENT_ID)
+    payloads = tuple(payload for kind, _, payload in wanted if kind == PAYLOAD)
+    places = [value for kind, value, _ in wanted if kind == "origin"]
+    yield from (Comparison(name, "in", found) for name, found in ((EVENT_ID, ids), (PAYLOAD, payloads)) if found)
     for topic, partition in sorted({place[:2] for place in places}):
         offsets = tuple(offset for *rest, offset in places if rest == [topic, partition])
-        yield And(
-            (
-                Comparison("topic", "eq", topic),
-                Comparison("partition", "eq", partition),
-                Comparison("offset", "in", offsets),
-            )
-        )
+        named = {"topic": (topic,), "partition": (partition,), "offset": offsets}
+        yield And(tuple(Comparison(name, "in", values) for name, values in named.items()))

@@ -50,12 +50,12 @@ class Staged:
     source: Source | None = None
 
 
-def writable(datasets: Datasets, session: Session, reader: Reader, name: str, *, whence: Source | None) -> Target:
-    """The table of that name. Raises NotFound, Forbidden, Conflict for what is no table."""
+def writable(datasets: Datasets, session: Session, reader: Reader, name: str, *, whence: Source | None) -> Opened:
+    """The dataset of that name, for who may write it. Raises NotFound, Forbidden."""
     opened = datasets.open(session, reader, Asked(name, WRITE))
     if whence is not None and not opened.may_manage:
         raise Forbidden("Only who manages the dataset can name the source of its rows")
-    return target_of(session, opened)
+    return opened
 
 
 def target_of(session: Session, opened: Opened) -> Target:
