@@ -14,7 +14,7 @@ from rest_api.lake.events import Event, Outcome
 from rest_api.lake.replays import OUTCOMES, QUARANTINED
 from rest_api.request import reader, reading, recorded, session
 from rest_api.resources.datasets import datasets
-from rest_api.resources.row_bodies import ROW, PipelineEventsSchema, GivenRows, RowsSchema, read_body, source_of
+from rest_api.resources.row_bodies import ROW, GivenRows, PipelineEventsSchema, RowsSchema, read_body, source_of
 from rest_api.resources.wire import Blueprint, WireSchema
 from rest_api.services import changes, writes
 from rest_api.services.changes import Intent
