@@ -1,4 +1,4 @@
-"""Records that are read and not yet on their way, in the order in which they came."""
+"""Records that are read and not yet on their way, by partition, each in the order in which they came."""
 
 from collections import deque
 from collections.abc import Collection, Iterable
@@ -9,50 +9,64 @@ from integration.kafka_client import Partition, Record
 
 FULL_ROWS = 4 * BATCH_ROWS
 FULL_BYTES = 4 * BATCH_BYTES
+Queue = deque[Record]
 
 
 @dataclass
 class Backlog:
-    """A queue that says when it has enough."""
+    """Queues that say when they have enough."""
 
-    records: deque[Record] = field(default_factory=deque)
+    queues: dict[Partition, Queue] = field(default_factory=dict)
+    rows: int = 0
     size_bytes: int = 0
 
     def add(self, records: Iterable[Record]) -> None:
-        """Put them at the end."""
+        """Put each at the end of its partition."""
         for record in records:
-            self.records.append(record)
+            self.queues.setdefault(record.partition, deque()).append(record)
+            self.rows += 1
             self.size_bytes += _length(record)
 
-    def take(self) -> list[Record]:
-        """The next batch: at most 1,000 and 8 MiB, unless one alone is longer."""
+    def take(self, busy: Collection[Partition]) -> list[Record]:
+        """The next batch, of partitions that are not busy: at most 1,000 and 8 MiB, unless one alone is longer."""
         taken: list[Record] = []
         size = 0
-        while self.records and len(taken) < BATCH_ROWS:
-            size += _length(self.records[0])
-            if taken and size > BATCH_BYTES:
-                break
-            taken.append(self.records.popleft())
-            self.size_bytes -= _length(taken[-1])
-        return taken
+        for queue in sorted((each for name, each in self.queues.items() if name not in busy), key=_oldest_ms):
+            while queue and len(taken) < BATCH_ROWS:
+                size += _length(queue[0])
+                if taken and size > BATCH_BYTES:
+                    return self._without(taken)
+                taken.append(queue.popleft())
+        return self._without(taken)
 
     def forget(self, partitions: Collection[Partition]) -> None:
         """Drop what others read from now on."""
-        kept = [record for record in self.records if record.partition not in partitions]
-        self.records.clear()
-        self.size_bytes = 0
-        self.add(kept)
+        self._without([record for each in partitions for record in self.queues.pop(each, ())])
+
+    def oldest_ms(self) -> int | None:
+        """When the oldest came into Kafka, in ms since 1970."""
+        return min(map(_oldest_ms, self.queues.values()), default=None)
 
     @property
     def is_full(self) -> bool:
         """Whether no more should be read."""
-        return len(self.records) >= FULL_ROWS or self.size_bytes >= FULL_BYTES
+        return self.rows >= FULL_ROWS or self.size_bytes >= FULL_BYTES
 
     @property
     def is_low(self) -> bool:
         """Whether more should be read."""
-        return len(self.records) <= FULL_ROWS // 2 and self.size_bytes <= FULL_BYTES // 2
+        return self.rows <= FULL_ROWS // 2 and self.size_bytes <= FULL_BYTES // 2
+
+    def _without(self, gone: list[Record]) -> list[Record]:
+        self.rows -= len(gone)
+        self.size_bytes -= sum(map(_length, gone))
+        self.queues = {name: queue for name, queue in self.queues.items() if queue}
+        return gone
 
 
 def _length(record: Record) -> int:
     return len(record.message.value or b"")
+
+
+def _oldest_ms(queue: Queue) -> int:
+    return queue[0].at_ms

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
+from threading import Lock
 from typing import Any, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
@@ -143,15 +144,23 @@ class Subscription:
 
 
 class Publisher:
-    """Sends messages, acknowledged by all replicas that are in step. Connects when there is something to send."""
+    """Sends messages, acknowledged by all replicas that are in step. Connects when there is something to send.
+
+    For several threads, of which one at a time sends.
+    """
 
     def __init__(self, connection: Connection, topic: str) -> None:
         self._connection = connection
         self._topic = topic
         self._producer: KafkaProducer | None = None
+        self._lock = Lock()
 
     def send(self, messages: Sequence[Message]) -> None:
         """Send them and wait until all are kept. Raises TooLarge, KafkaAway; then some may be kept, others not."""
+        with self._lock:
+            self._send(messages)
+
+    def _send(self, messages: Sequence[Message]) -> None:
         producer = self._producer = self._producer or _producer(self._connection)
         try:
             sent = [

@@ -1,5 +1,6 @@
-"""The loop of the Kafka route: it reads while a batch is on its way, and commits only what was confirmed."""
+"""The loop of the Kafka route: it reads while batches are on their way, and commits only what was confirmed."""
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -14,7 +15,10 @@ from integration.route_metrics import RouteMetrics
 IDLE_POLL_MS = 1_000
 BUSY_POLL_MS = 20
 STOP_SECONDS = 10.0
+IN_FLIGHT = 2
+"""Batches on their way at once, of different partitions: one is made and sent while the core commits the other."""
 Deliver = Callable[[Sequence[Record]], None]
+log = logging.getLogger(__name__)
 
 
 class Place(NamedTuple):
@@ -26,8 +30,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Flight:
-    """A batch on its way; `positions` are the places to go on from when it has arrived."""
+    """A batch on its way, and the partitions it is of; `positions` are where to go on in ours when it has arrived."""
 
+    partitions: frozenset[Partition]
     positions: dict[Partition, Place]
     oldest_ms: int
     arrival: "Future[None]"
@@ -35,7 +40,7 @@ class Flight:
 
 @dataclass
 class KafkaRoute:
-    """A member of the group. One batch at a time is on its way, so each partition keeps its order.
+    """A member of the group. One batch of a partition at a time is on its way, so each keeps its order.
 
     Nothing waits but `poll`: a member that sleeps elsewhere loses its place in the group.
     """
@@ -44,44 +49,58 @@ class KafkaRoute:
     deliver: Deliver
     metrics: RouteMetrics
     backlog: Backlog = field(default_factory=Backlog)
-    flight: Flight | None = None
+    flights: list[Flight] = field(default_factory=list)
     confirmed: dict[Partition, Place] = field(default_factory=dict)
+    is_resting: bool = False
+    oldest_ms: int | None = None
 
     def run(self, stopping: Event) -> None:
-        """Work until told to stop; then wait a while for the batch on its way. Raises what `deliver` raised."""
-        self.metrics.measure_lag(self._oldest_ms)
+        """Work until told to stop; then wait a while for what is on its way. Raises what `deliver` raised."""
+        self.metrics.measure_lag(lambda: self.oldest_ms)
         while not stopping.is_set():
             self._turn()
         self._end()
 
     def _turn(self) -> None:
-        self._read(BUSY_POLL_MS if self.flight else IDLE_POLL_MS)
+        self._read(BUSY_POLL_MS if self.flights else IDLE_POLL_MS)
         self._land()
         self._take_off()
-        if self.backlog.is_full:
-            self.subscription.hold()
-        elif self.backlog.is_low:
-            self.subscription.go_on()
+        self._rest()
+        # Kept for the thread that tells metrics.
+        self.oldest_ms = self._oldest_ms()
 
     def _read(self, timeout_ms: int) -> None:
         polled = self.subscription.poll(timeout_ms)
         self._lose(polled.lost)
         self.backlog.add(polled.records)
 
-    def _take_off(self) -> None:
-        if self.flight is not None:
+    def _rest(self) -> None:
+        """Read no more than there is room for; partitions that are new rest with the others."""
+        if self.backlog.is_full:
+            self.subscription.hold()
+        elif self.backlog.is_low:
+            self.subscription.go_on()
+        else:
             return
-        records = self.backlog.take()
-        if records:
+        if self.is_resting != self.backlog.is_full:
+            self.is_resting = self.backlog.is_full
+            log.info("reading %s: %d messages wait", "rests" if self.is_resting else "goes on", self.backlog.rows)
+
+    def _take_off(self) -> None:
+        while len(self.flights) < IN_FLIGHT:
+            records = self.backlog.take({each for flight in self.flights for each in flight.partitions})
+            if not records:
+                return
             positions = {record.partition: Place(record.offset + 1, record.at_ms) for record in records}
             oldest_ms = min(record.at_ms for record in records)
-            self.flight = Flight(positions, oldest_ms, _in_background(self.deliver, records))
+            arrival = _in_background(self.deliver, records)
+            self.flights.append(Flight(frozenset(positions), positions, oldest_ms, arrival))
 
     def _land(self) -> None:
-        if self.flight is not None and self.flight.arrival.done():
-            self.flight.arrival.result()
-            self.confirmed.update(self.flight.positions)
-            self.flight = None
+        for flight in [each for each in self.flights if each.arrival.done()]:
+            flight.arrival.result()
+            self.confirmed.update(flight.positions)
+            self.flights.remove(flight)
         if self.confirmed and self.subscription.commit({of: place.offset for of, place in self.confirmed.items()}):
             self._tell_committed()
             self.confirmed.clear()
@@ -94,7 +113,7 @@ class KafkaRoute:
 
     def _end(self) -> None:
         deadline = time.monotonic() + STOP_SECONDS
-        while self.flight is not None and time.monotonic() < deadline:
+        while self.flights and time.monotonic() < deadline:
             self.subscription.hold()
             self._read(BUSY_POLL_MS)
             self._land()
@@ -104,15 +123,14 @@ class KafkaRoute:
         if not partitions:
             return
         self.backlog.forget(partitions)
-        for positions in (self.confirmed, self.flight.positions if self.flight else {}):
+        for positions in (self.confirmed, *(flight.positions for flight in self.flights)):
             for partition in partitions:
                 positions.pop(partition, None)
 
     def _oldest_ms(self) -> int | None:
-        if self.flight is not None:
-            return self.flight.oldest_ms
-        first = next(iter(self.backlog.records), None)
-        return None if first is None else first.at_ms
+        waiting = self.backlog.oldest_ms()
+        oldest = [flight.oldest_ms for flight in self.flights] + ([] if waiting is None else [waiting])
+        return min(oldest, default=None)
 
 
 def _in_background(deliver: Deliver, records: Sequence[Record]) -> "Future[None]":

@@ -39,6 +39,9 @@ def test_changes_come_into_the_core_in_the_order_of_their_keys(lane: Lane) -> No
     assert lane.letters() == []
 
 
+@pytest.mark.scenario("delivered_twice", "kafka")
+@pytest.mark.scenario("out_of_order", "kafka")
+@pytest.mark.scenario("older_after_newer", "kafka")
 def test_what_is_late_or_comes_twice_changes_nothing(lane: Lane) -> None:
     port = unused_port()
     lane.start(KAFKA_METRICS_PORT=port)
@@ -58,6 +61,12 @@ def test_what_is_late_or_comes_twice_changes_nothing(lane: Lane) -> None:
     }
 
 
+@pytest.mark.scenario("not_json", "kafka")
+@pytest.mark.scenario("wrong_schema", "kafka")
+@pytest.mark.scenario("unknown_operation", "kafka")
+@pytest.mark.scenario("null_key", "kafka")
+@pytest.mark.scenario("five_megabytes", "kafka")
+@pytest.mark.scenario("poison_among_good", "kafka")
 def test_poison_is_parked_with_its_reason_and_place_and_holds_nobody_up(lane: Lane) -> None:
     lane.start()
     lane.send(upsert("first", 1))
@@ -97,6 +106,7 @@ def test_metrics_tell_watermarks_lag_dead_letters_and_the_last_success(lane: Lan
     assert f'lakeport_sync_lag_seconds{{origin="{lane.origin}",route="kafka"}} 0.0' in text
 
 
+@pytest.mark.scenario("terminated", "kafka")
 def test_sigterm_ends_a_consumer_with_its_commits_made(lane: Lane) -> None:
     consumer = lane.start()
     lane.send(*(upsert(key, 1) for key in range(100)))
@@ -110,6 +120,8 @@ def test_sigterm_ends_a_consumer_with_its_commits_made(lane: Lane) -> None:
     assert committed == 0, "what was applied was not committed"
 
 
+@pytest.mark.scenario("rebalance", "kafka")
+@pytest.mark.scenario("killed", "kafka")
 def test_two_consumers_share_the_topic_and_one_takes_over_when_the_other_is_killed(lane: Lane) -> None:
     first, port = lane.start(), unused_port()
     lane.send(*(upsert(key, 1) for key in range(60)))
@@ -133,6 +145,7 @@ def test_two_consumers_share_the_topic_and_one_takes_over_when_the_other_is_kill
     assert lane.letters() == []
 
 
+@pytest.mark.scenario("core_down_at_start", "kafka")
 def test_a_consumer_outlives_a_core_that_is_down_and_goes_on_when_it_is_back(
     lane: Lane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -154,6 +167,7 @@ def test_a_consumer_outlives_a_core_that_is_down_and_goes_on_when_it_is_back(
     assert "offsets are not committed" not in lane.log()
 
 
+@pytest.mark.scenario("core_busy", "kafka")
 def test_retry_after_is_obeyed(lane: Lane) -> None:
     times: list[float] = []
     with upstream() as busy:
@@ -172,6 +186,7 @@ def test_retry_after_is_obeyed(lane: Lane) -> None:
     assert done - times[0] >= 2
 
 
+@pytest.mark.scenario("wrong_schema", "kafka")
 def test_an_answer_that_does_not_speak_of_each_row_moves_no_watermark(lane: Lane) -> None:
     silent: dict[str, list[object]] = {"data": [], "errors": []}
     with upstream() as wrong:
@@ -183,6 +198,9 @@ def test_an_answer_that_does_not_speak_of_each_row_moves_no_watermark(lane: Lane
     assert lane.letters() == []
 
 
+@pytest.mark.scenario("core_fails", "kafka")
+@pytest.mark.scenario("core_cut", "kafka")
+@pytest.mark.scenario("core_doubled", "kafka")
 def test_a_core_that_fails_cuts_off_and_doubles_a_third_of_the_calls_loses_nothing(lane: Lane) -> None:
     with faulty_proxy(lane.core.url, 0.3, seed=7) as proxy:
         lane.start(CORE_URL=proxy.url)
@@ -194,6 +212,7 @@ def test_a_core_that_fails_cuts_off_and_doubles_a_third_of_the_calls_loses_nothi
     assert lane.letters() == []
 
 
+@pytest.mark.scenario("wrong_password", "kafka")
 def test_a_refused_login_stops_the_consumer_with_one_sentence(lane: Lane) -> None:
     consumer = lane.start(LAKEPORT_TOKEN="", LAKEPORT_USERNAME="nobody", LAKEPORT_PASSWORD="wrong-password-of-nobody")
     lane.send(upsert(1, 1))
@@ -218,6 +237,7 @@ def test_tls_and_a_login_are_used_as_set(lane: Lane) -> None:
     assert len(lane.letters()) == 1
 
 
+@pytest.mark.scenario("wrong_password", "kafka")
 def test_a_wrong_password_of_kafka_is_told_without_it_and_tried_again(lane: Lane) -> None:
     consumer = lane.start(
         KAFKA_BOOTSTRAP_SERVERS=f"{LOCALHOST}:{lane.kafka.secure}",
@@ -282,6 +302,7 @@ def test_a_replayed_letter_is_applied_unless_something_newer_came(lane: Lane) ->
     assert lane.letters() == []
 
 
+@pytest.mark.scenario("rebalance", "kafka")
 def test_a_rebalance_in_the_middle_of_a_backlog_loses_nothing(lane: Lane) -> None:
     lane.start()
     other = lane.start()
