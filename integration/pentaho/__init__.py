@@ -1,0 +1,1 @@
+"""The route by Pentaho Data Integration: a job with its transformations, and a checker that reads them as PDI does."""
