@@ -6,7 +6,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event, Thread
@@ -20,12 +20,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from rest_api.backends.catalog import TableLogs
 from rest_api.backends.delta import DeltaTables
+from rest_api.backends.lake import lake_of
 from rest_api.backends.storage.local import LocalStorage
 from rest_api.database import create_engine_for
 from rest_api.errors import Refusal
 from rest_api.models.job import CANCELLED, FAILED, SUCCEEDED
 from rest_api.observability import WorkerMetrics, configure_logging
 from rest_api.services import changes, schedules
+from rest_api.services.deliveries import delivering
 from rest_api.services.jobs import Advance
 from rest_api.services.leases import Cancelled, Claim, Fenced, Leases, Stopped, may_still
 from rest_api.services.schedules import Schedule
@@ -267,7 +269,8 @@ def run_worker(settings: Settings, tasks: Mapping[str, Task]) -> None:
         start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, metrics.registry)
     changes.recover_at_start(engine, TableLogs(LocalStorage(settings.lake_dir), DeltaTables()))
     log.info("the worker waits for jobs", types=",".join(tasks))
-    Worker(leases, tasks, metrics, stopping).work()
+    with closing(lake_of(settings, engine)) as lake, delivering(settings, engine, lake):
+        Worker(leases, tasks, metrics, stopping).work()
     engine.dispose()
 
 

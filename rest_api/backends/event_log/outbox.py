@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from sqlalchemy import Engine, select, update
 
@@ -14,11 +14,12 @@ LOCK = "/_pipeline"
 
 
 @dataclass(frozen=True)
-class Message:
-    """A message as a consumer reads it."""
+class Waiting:
+    """A message that waits, as a consumer of its topic would read it."""
 
     sequence: int
     topic: str
+    key: str
     headers: Mapping[str, str]
     value: str
 
@@ -33,7 +34,7 @@ class Outbox:
 
     engine: Engine
     alone: Callable[[str], AbstractContextManager[None]]
-    take: Callable[[Sequence[Message]], None]
+    take: Callable[[Sequence[Waiting]], None]
 
     def deliver(self) -> int:
         if not self._unsent(1):
@@ -48,13 +49,13 @@ class Outbox:
     def close(self) -> None:
         """Nothing is held."""
 
-    def _unsent(self, most: int) -> list[Message]:
-        columns = (PipelineMessage.sequence, PipelineMessage.topic, PipelineMessage.headers, PipelineMessage.value)
+    def _unsent(self, most: int) -> list[Waiting]:
+        columns = [getattr(PipelineMessage, field.name) for field in fields(Waiting)]
         waiting = select(*columns).where(PipelineMessage.sent_at.is_(None)).order_by(PipelineMessage.sequence)
         with self.engine.connect().execution_options(**READ_ONLY) as connection:
-            return [Message(*row) for row in connection.execute(waiting.limit(most))]
+            return [Waiting(*row) for row in connection.execute(waiting.limit(most))]
 
-    def _mark(self, messages: Sequence[Message]) -> None:
+    def _mark(self, messages: Sequence[Waiting]) -> None:
         sent = update(PipelineMessage).where(PipelineMessage.sequence.in_([each.sequence for each in messages]))
         with self.engine.begin() as connection:
             connection.execute(sent.values(sent_at=utc_now()))
