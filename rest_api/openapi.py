@@ -68,6 +68,8 @@ PATHS: dict[str, tuple[str, Any]] = {
     "dataset": ("name of the dataset", "transactions"),
     "grant_id": ("number of the grant", 1),
     "job_id": ("number of the job", 1),
+    "transaction_id": ("id of the transaction", "tx-00000001"),
+    "replay_id": ("id of the replay", "00000000-0000-4000-8000-000000000001"),
 }
 SAMPLE_HOST = "http://127.0.0.1:5000"
 SHELL_VARIABLE = re.compile(r"\$[A-Z]+")

@@ -33,6 +33,8 @@ JOBS = Shape(
     key=("id",),
     default_order=(Order("id", descending=True),),
 )
+ASKABLE = ("audit_retention", "audit_verification", "change_recovery", "purge", "table_maintenance")
+"""Types that are asked for here; others by what they are about."""
 JOB_PATH = "/<id:job_id>"
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs", description="Long work, done by the worker")
 
@@ -67,8 +69,8 @@ class NewJobSchema(WireSchema):
         validate=validate.Length(1, 64),
         metadata={
             "example": "audit_verification",
-            "description": "audit_retention, audit_verification, change_recovery, purge or table_maintenance",
-            "enum": ["audit_retention", "audit_verification", "change_recovery", "purge", "table_maintenance"],
+            "description": f"{', '.join(ASKABLE[:-1])} or {ASKABLE[-1]}",
+            "enum": [*ASKABLE],
         },
     )
     arguments = fields.Dict(
@@ -117,8 +119,8 @@ def cancel_job(job_id: int) -> tuple[Job, int, dict[str, str]]:
 def check_arguments(job_type: str, arguments: dict[str, Any]) -> None:
     """Raises Invalid for a type or an argument that is not known, naming the nearest."""
     tasks = all_tasks(current_app.extensions["lakeport"].settings)
-    if job_type not in tasks:
-        raise unknown("type", job_type, tasks)
+    if job_type not in ASKABLE:
+        raise unknown("type", job_type, ASKABLE)
     known = tasks[job_type].parameters
     for name in arguments:
         if name not in known:

@@ -11,11 +11,13 @@ import jsonschema_rs
 import pytest
 import schemathesis
 from flask import Flask
+from sqlalchemy import text
 
 from rest_api.demo.people import GROUP, MEMBERS, PEOPLE
-from rest_api.openapi import SAMPLE_HOST, operations
+from rest_api.openapi import PATHS, SAMPLE_HOST, operations
 from tests.api.lake import with_lake
-from tests.conftest import PASSWORD, log_in
+from tests.api.replaying import KEY, TABLE, asked
+from tests.conftest import PASSWORD, Caller, log_in
 
 pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 # What describes the API is no part of it.
@@ -153,6 +155,18 @@ def seeded(app: Flask) -> Flask:
         root.post("/grants", {"principal": GROUP, "dataset": "articles", "privileges": ["read"]}),
     ]
     assert {answer.status_code for answer in answers} == {201, 202, 204}
+    return with_replay(app, root)
+
+
+def with_replay(app: Flask, admin: Caller) -> Flask:
+    """The app with the replay of the transaction that samples name."""
+    transaction_id, replay_id = PATHS["transaction_id"][1], PATHS["replay_id"][1]
+    assert admin.put(TABLE, KEY).status_code == 200
+    row = {"transaction_id": transaction_id, "timestamp": "2026-11-01T12:00:00Z"}
+    assert admin.post(f"{TABLE}/rows", {"rows": [row]}).status_code == 201
+    given = asked(admin.post(f"/transactions/{transaction_id}/replay"))
+    with app.extensions["lakeport"].door.engine.begin() as connection:
+        connection.execute(text("update replays set id = :new where id = :old"), {"new": replay_id, "old": given})
     return app
 
 
