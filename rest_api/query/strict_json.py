@@ -12,6 +12,7 @@ from rest_api.errors import Invalid
 MAX_DEPTH = 64
 _MIN_INTEGER, _MAX_INTEGER = -(2**63), 2**63 - 1
 _MAX_DIGITS = 20
+_MAX_CHARACTERS, _MAX_EXPONENT = 400, 400
 # Possessive, and the last quote optional: an unfinished string is read once, not from each of its quotes.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
@@ -102,7 +103,11 @@ def _float(text: str) -> float:
 
 def _decimal(text: str) -> Decimal:
     _float(text)
-    return Decimal(text)
+    value = Decimal(text) if len(text) <= _MAX_CHARACTERS else None
+    # Arrow does not survive what is written as 1e-999999999.
+    if value is None or abs(value.adjusted()) > _MAX_EXPONENT:
+        raise Invalid("A number is beyond what a double can hold")
+    return value
 
 
 def _check_texts(value: Any) -> None:
