@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, update
+from sqlalchemy import bindparam, or_, update
 from sqlalchemy.orm import Session
 
 from rest_api.models.replay import DEAD_LETTERED, DIVERGED, MISSING, PENDING, ReplayEvent
@@ -51,7 +51,7 @@ _STATEMENT = (
         ReplayEvent.replay_id == bindparam("of_replay"),
         ReplayEvent.transaction_id == bindparam("of_transaction"),
         ReplayEvent.hash.is_not_distinct_from(bindparam("of_hash")),
-        ReplayEvent.verdict.in_((PENDING, MISSING)),
+        or_(ReplayEvent.verdict == PENDING, ReplayEvent.verdict == MISSING),  # a list would allow one row only
     )
     .values(
         verdict=bindparam("new_verdict"),
