@@ -52,9 +52,7 @@ def test_it_is_full_and_low_by_what_is_left_and_forgets_what_others_read() -> No
     backlog = filled(records(FIRST, FULL_ROWS - 1), records(SECOND, 1))
     assert backlog.is_full
     backlog.take(())
-    assert not backlog.is_full
-    assert not backlog.is_low
+    assert (backlog.is_full, backlog.is_low) == (False, False)
     backlog.forget({FIRST})
-    assert backlog.is_low
-    assert backlog.rows == len(backlog.take(()))
+    assert (backlog.is_low, backlog.rows) == (True, len(backlog.take(())))
     assert backlog.size_bytes == 0

@@ -11,8 +11,7 @@ from integration.envelopes import Message
 from tests.gateway.conftest import SAMPLE, replying, upstream
 from tests.integration.faulty_proxy import faulty_proxy
 from tests.integration.kafka.lanes import Lane, delete, plain, unused_port, upsert
-from tests.live import LOCALHOST, call, core, prepare
-from tests.servers import free_port
+from tests.live import LOCALHOST, call
 
 OWN = re.compile(r'(?:^|,)(?:origin|route)="[^"]*"')
 POISON = {
@@ -143,28 +142,6 @@ def test_two_consumers_share_the_topic_and_one_takes_over_when_the_other_is_kill
     lane.wait_until_committed()
     assert lane.articles() == {str(key): (newest + 20, f"title {newest + 20}") for key in range(60)}
     assert lane.letters() == []
-
-
-@pytest.mark.scenario("core_down_at_start", "kafka")
-def test_a_consumer_outlives_a_core_that_is_down_and_goes_on_when_it_is_back(
-    lane: Lane, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder, port = lane.folder / "core", free_port()
-    login = {"LAKEPORT_TOKEN": "", "LAKEPORT_USERNAME": "admin", "LAKEPORT_PASSWORD": prepare(folder)}
-    consumer = lane.start(CORE_URL=f"http://{LOCALHOST}:{port}", **login)
-    lane.send(*(upsert(key, 1) for key in range(20)))
-    with upstream(port) as busy:
-        busy.will(replying(503, {"code": "overloaded"}, Connection="close", **{"Retry-After": "1"}))
-        # Longer than the session of two seconds: it would be gone from the group if it slept.
-        lane.wait_for(lambda: len(busy.received) >= 4)
-    assert consumer.poll() is None
-    assert lane.behind() == 20
-    monkeypatch.setattr("tests.live.free_port", lambda: port)
-    with core(folder) as back:
-        lane.wait_until_committed(60)
-        lane.core, lane.token = back, back.log_in("admin", back.admin_password)
-        assert lane.articles().keys() == {str(key) for key in range(20)}
-    assert "offsets are not committed" not in lane.log()
 
 
 @pytest.mark.scenario("core_busy", "kafka")

@@ -129,7 +129,8 @@ class Lane:
 
     def log(self) -> str:
         """What the consumers wrote."""
-        return (self.folder / "consumers.log").read_text()
+        log = self.folder / "consumers.log"
+        return log.read_text() if log.exists() else ""
 
     def end(self) -> None:
         """Stop what runs."""

@@ -24,18 +24,45 @@ from tests.live import stop
 from tests.servers import free_port
 
 START_SECONDS = 60
+SETTINGS = "server.properties"
 JAVA = ("java", "-Xms192m", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kafka:
-    """A running broker; `secure` is its port with TLS and a login, `password` that of `lakeport`."""
+    """A broker; `secure` is its port with TLS and a login, `password` that of `lakeport`."""
 
+    folder: Path
     port: int
     secure: int
     password: str = field(repr=False)
     certificate: Path
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Run it, with what it kept."""
+        self.process = _java("kafka.Kafka", str(self.folder / SETTINGS), folder=self.folder)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        """Have it end."""
+        if self.process is not None:
+            stop(self.process)
+
+    def is_running(self) -> bool:
+        """Whether it answers within a minute."""
+        deadline = time.monotonic() + START_SECONDS
+        while self.process is not None and self.process.poll() is None and time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return True
+            time.sleep(0.05)
+        return False
 
     @property
     def servers(self) -> list[str]:
@@ -68,7 +95,7 @@ def run_kafka(folder: Path) -> Iterator[Kafka]:
     try:
         yield running
     finally:
-        stop(running.process)
+        running.stop()
 
 
 def _start(folder: Path) -> Kafka:
@@ -76,19 +103,20 @@ def _start(folder: Path) -> Kafka:
     for attempt in range(3):
         place = folder / str(attempt)
         place.mkdir()
-        running = _launch(place)
-        if _answers(running):
+        running = _prepared(place)
+        running.start()
+        if running.is_running():
             return running
-        stop(running.process)
+        running.stop()
     raise RuntimeError(f"Kafka does not start: {(folder / '2' / 'log').read_text()[-2000:]}")
 
 
-def _launch(folder: Path) -> Kafka:
+def _prepared(folder: Path) -> Kafka:
     port, secure, controller = (free_port() for _ in range(3))
     password = secrets.token_hex(16)
     certificate = _make_certificate(folder)
-    template = string.Template((KAFKA.folder / "server.properties").read_text())
-    settings = folder / "server.properties"
+    template = string.Template((KAFKA.folder / SETTINGS).read_text())
+    settings = folder / SETTINGS
     settings.write_text(
         template.substitute(
             port=port,
@@ -101,7 +129,7 @@ def _launch(folder: Path) -> Kafka:
     )
     cluster = secrets.token_urlsafe(16)
     _java("kafka.tools.StorageTool", "format", "--standalone", "-t", cluster, "-c", str(settings), folder=folder).wait()
-    return Kafka(port, secure, password, certificate, _java("kafka.Kafka", str(settings), folder=folder))
+    return Kafka(folder, port, secure, password, certificate)
 
 
 def _java(*arguments: str, folder: Path) -> "subprocess.Popen[bytes]":
@@ -111,16 +139,6 @@ def _java(*arguments: str, folder: Path) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             command, cwd=folder, env={"PATH": os.environ["PATH"]}, stdout=log, stderr=log, start_new_session=True
         )
-
-
-def _answers(running: Kafka) -> bool:
-    deadline = time.monotonic() + START_SECONDS
-    while running.process.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", running.port)) == 0:
-                return True
-        time.sleep(0.05)
-    return False
 
 
 def _make_certificate(folder: Path) -> Path:
