@@ -8,6 +8,7 @@ import orjson
 from integration.core_client import FAILED, CoreClient, Refused, Verdict
 from integration.rows import Row
 
+NO_KEY = "no_key"
 BATCH_ROWS = 1_000
 BATCH_BYTES = 8 << 20
 
@@ -69,6 +70,8 @@ def _answer(core: CoreClient, operations: Sequence[bytes], *, is_rehearsal: bool
 
 
 def _operation(row: Row, origin: str) -> bytes | Verdict:
+    if row.position.key is None:
+        return Verdict(None, NO_KEY, "a row without a key cannot be named")
     try:
         return orjson.dumps(row.operation(origin))
     except (TypeError, ValueError) as error:

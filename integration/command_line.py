@@ -17,6 +17,7 @@ from integration.comparison import Difference
 from integration.core_client import CoreClient, Credentials
 from integration.errors import Misconfigured, Stop
 from integration.mapping import read_mapping
+from integration.rows import shown
 from integration.sources import NO_URL, Source, open_source
 
 SOURCE = "LAKEPORT_SOURCE"
@@ -95,7 +96,7 @@ def _say(text: str) -> None:
 
 def tell(difference: Difference) -> None:
     """A line for a difference."""
-    click.echo(f"{difference.kind} {difference.external_id}")
+    click.echo(f"{difference.kind} {shown(difference.external_id)}")
 
 
 @contextmanager

@@ -20,6 +20,8 @@ FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 30.0
 RENEWED_BEFORE = 0.2
 """The part of a token's life that is left when it is renewed."""
+MOST_RENEWALS = 2
+"""So often a call is made with another token: one may end on its way, or be ended by somebody."""
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 APPLIED = frozenset({"created", "updated", "unchanged", "stale", "deleted"})
 FAILED = "failed"
@@ -94,7 +96,6 @@ class CoreClient:
         self._lock = Lock()
         self._token = credentials.token
         self._renewed_at = float("inf")
-        self._logged_in_at = 0.0
 
     @property
     def url(self) -> str:
@@ -146,15 +147,15 @@ class CoreClient:
         self._outage.lasts(_why(answer), pause)
         time.sleep(pause)
 
-    def _attempt(self, call: Call) -> requests.Response | None:
+    def _attempt(self, call: Call, renewals: int = MOST_RENEWALS) -> requests.Response | None:
         """The answer, or the one to a login that is needed first; None where none came whole."""
         token = self._bearer()
         if not isinstance(token, str):
             return token
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         answer = self._send(call.method, call.path, headers=headers, params=call.query, data=call.body)
-        if answer is not None and answer.status_code == 401 and self._forget(token):
-            return self._attempt(call)
+        if answer is not None and answer.status_code == 401 and renewals and self._forget(token):
+            return self._attempt(call, renewals - 1)
         return answer
 
     def _send(self, method: str, path: str, **more: Any) -> requests.Response | None:
@@ -172,12 +173,13 @@ class CoreClient:
             return self._log_in()
 
     def _forget(self, token: str) -> bool:
-        """Whether another token is to be had than one that was refused: once, until a call goes well with it."""
+        """Whether another token is to be had than one that was refused."""
+        if not self._credentials.password:
+            return False
         with self._lock:
-            is_hopeless = not self._credentials.password or time.monotonic() - self._logged_in_at < 1
             if self._token == token:
-                self._token = "" if not is_hopeless else token
-            return not is_hopeless
+                self._token = ""
+            return True
 
     def _log_in(self) -> str | requests.Response | None:
         given = {"username": self._credentials.username, "password": self._credentials.password}
@@ -191,7 +193,7 @@ class CoreClient:
             token, seconds = _tokens(answer)
         except (ValueError, KeyError, TypeError):
             return None
-        self._token, self._logged_in_at = token, started
+        self._token = token
         self._renewed_at = started + seconds * (1 - RENEWED_BEFORE)
         return token
 

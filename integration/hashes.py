@@ -44,7 +44,10 @@ def hash_of(row: Row) -> int | None:
 def _hash(external_id: str, version: int | None, title: Any, content: Any) -> int | None:
     if version is None or not isinstance(title, str) or not isinstance(content, str):
         return None
-    return row_hash(external_id, version, title, content)
+    try:
+        return row_hash(external_id, version, title, content)
+    except UnicodeEncodeError:
+        return None
 
 
 def hashes_of(source: Source, order: str) -> Hashes:
@@ -162,7 +165,7 @@ class MemoryHashes:
 def _place(order: str) -> Callable[[str], Any]:
     """Where an external id lies among others; what is no number lies behind all numbers."""
     if order == "bytes":
-        return str.encode
+        return lambda external_id: external_id.encode("utf-8", "surrogateescape")
 
     def place(external_id: str) -> tuple[int, Any]:
         return (0, int(external_id)) if WHOLE_NUMBER.fullmatch(external_id) else (1, external_id)

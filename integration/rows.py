@@ -51,6 +51,11 @@ class Row:
         return {"op": "upsert", **named, "title": self.title, "content": self.content, **repair}
 
 
+def shown(external_id: str) -> str:
+    """A key as it may be written down: half characters, as broken texts of SQLite have them, are spelled out."""
+    return external_id.encode("utf-8", "backslashreplace").decode()
+
+
 def row_hash(external_id: str, external_version: int, title: str, content: str) -> int:
     """The first 8 bytes of SHA-256 over the row, as a whole number; docs/INTEGRATION.md has the definition."""
     key, head = external_id.encode(), title.encode()

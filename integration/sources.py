@@ -1,5 +1,6 @@
 """Base A through SQLAlchemy: its rows and tombstones in the order of their times, up to a bound taken first."""
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    cast,
     column,
     create_engine,
     event,
@@ -29,7 +31,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.expression import FromClause
-from sqlalchemy.types import NullType
+from sqlalchemy.types import NullType, Text
 
 from integration.errors import Misconfigured, SourceAway
 from integration.mapping import Articles, SourceMapping, Tombstones, did_you_mean
@@ -40,6 +42,8 @@ FETCHED_ROWS = 100
 PAGE_CHARACTERS = 4 << 20
 TOMBSTONES = "tombstones"
 NO_URL = "The source is no database URL; expected sqlite:///file or dialect://user@host/name"
+HALF = re.compile("[\ud800-\udfff]")
+"""What a text that is no UTF-8 is read as."""
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
 
@@ -124,7 +128,7 @@ class Source:
     def current(self, stream: Stream, keys: Sequence[Any]) -> dict[str, Row]:
         """The rows of these raw keys as they are now, by external id."""
         with self.reading() as connection:
-            found = connection.execute(stream.statement.where(stream.key.in_([raw(key) for key in keys])))
+            found = connection.execute(stream.statement.where(_is_one_of(stream.key, keys)))
             rows = [stream.make(each) for each in found]
         return {row.external_id: row for row in rows}
 
@@ -291,6 +295,8 @@ def version_of(raw: Any) -> int | None:
 
 def raw(value: Any) -> ColumnElement[Any]:
     """A value that goes to the driver as it came from it."""
+    if isinstance(value, str) and HALF.search(value):
+        return cast(bindparam(None, value.encode("utf-8", "surrogateescape"), NullType()), Text)
     return bindparam(None, value, NullType())
 
 
@@ -300,6 +306,11 @@ def _behind(stream: Stream, position: Position) -> ColumnElement[bool]:
         return stream.at >= at
     # Said twice, so that every planner takes the range of the index.
     return and_(stream.at >= at, or_(stream.at > at, stream.key > key))
+
+
+def _is_one_of(column: ColumnElement[Any], keys: Sequence[Any]) -> ColumnElement[bool]:
+    known = column.in_([raw(key) for key in keys if key is not None])
+    return or_(known, column.is_(None)) if None in keys else known
 
 
 def _up_to(stream: Stream, position: Position) -> ColumnElement[bool]:

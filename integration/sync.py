@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from integration.batches import Batch, Deliver, batches
+from integration.batches import NO_KEY, Batch, Deliver, batches
 from integration.core_client import Verdict
 from integration.errors import Misconfigured
 from integration.rows import Position, Row, earlier, microseconds
@@ -17,7 +17,6 @@ from integration.watermarks import Parked, State, Window
 
 IN_FLIGHT = 2
 """Batches on their way at once: the next one is read and sent while the one before is being confirmed."""
-NO_KEY = "no_key"
 Advance = Callable[[int], object]
 
 
@@ -177,7 +176,7 @@ class Sync:
 def _keyless(stream: Stream, count: int) -> Iterator[Parked]:
     if count:
         name = f"{stream.name} without a key"
-        yield Parked(name, None, stream.name == TOMBSTONES, NO_KEY, f"{count:,} rows that the core could not name")
+        yield Parked(name, None, stream.name == TOMBSTONES, NO_KEY, f"{count:,} rows without a key cannot be named")
 
 
 def _arrived(on_their_way: "deque[tuple[Batch, Future[list[Verdict]]]]") -> tuple[Batch, list[Verdict]]:

@@ -14,6 +14,7 @@ from integration.command_line import Ends, ending, open_ends, shared_options, te
 from integration.comparison import Comparison
 from integration.errors import DIFFERENCES_FOUND
 from integration.reconcile import Reconcile, check_deletes
+from integration.rows import shown
 from integration.runs import leave, run, told_parked, watch
 from integration.script_metrics import ScriptMetrics
 from integration.sync import Sync, Tally
@@ -72,7 +73,7 @@ def _rehearse(sync: Sync, judge: Deliver) -> int:
         outcome = verdict.outcome or "parked"
         tally.outcomes[outcome] += 1
         if outcome != "unchanged":
-            click.echo(f"{outcome} {row.external_id}" + (f": {verdict.detail}" if verdict.detail else ""))
+            click.echo(f"{outcome} {shown(row.external_id)}" + (f": {verdict.detail}" if verdict.detail else ""))
     click.echo(f"{sync.origin}: {tally.text()}; nothing was changed")
     return 0
 

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from integration.errors import AlreadyRunning, Misconfigured
-from integration.rows import Position
+from integration.rows import Position, shown
 
 SCHEMA = """
 create table if not exists facts (name text primary key, value text not null);
@@ -136,10 +136,10 @@ class State:
             self._connection.execute(f"delete from {table}")  # noqa: S608  (names of our own)
 
     def _settle(self, parked: Iterable[Parked], settled: Iterable[str]) -> None:
-        self._connection.executemany("delete from parked where external_id = ?", [(_shown(each),) for each in settled])
+        self._connection.executemany("delete from parked where external_id = ?", [(shown(each),) for each in settled])
         now = datetime.now(UTC).isoformat(timespec="seconds")
         rows = [
-            (_shown(each.external_id), _encode(each.key), each.is_gone, each.code, each.reason, now) for each in parked
+            (shown(each.external_id), _encode(each.key), each.is_gone, each.code, each.reason, now) for each in parked
         ]
         self._connection.executemany("insert or replace into parked values (?, ?, ?, ?, ?, ?)", rows)
 
@@ -184,11 +184,6 @@ def _lock(lock: Any, path: Path) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise AlreadyRunning(f"Another copy is running with the state {path}; wait for its end or stop it") from error
-
-
-def _shown(external_id: str) -> str:
-    """A key as the file can keep it, which takes no halves of characters."""
-    return external_id.encode("utf-8", "backslashreplace").decode()
 
 
 def _encoded(position: Position) -> str:

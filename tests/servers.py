@@ -93,9 +93,9 @@ def find_binaries() -> Path | None:
 @contextmanager
 def run_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
     """Run a server on a new folder until the block ends."""
-    folder = Path(tempfile.mkdtemp(prefix="lakeport-postgresql-", dir=_memory_with_room()))
+    folder = Path(tempfile.mkdtemp(prefix="lakeport-postgresql-", dir=memory_with_room()))
     try:
-        password = _make_cluster(binaries, folder)
+        password = make_cluster(binaries, folder)
         process, server = _start(binaries, folder, password)
         try:
             yield server
@@ -105,13 +105,14 @@ def run_postgresql(binaries: Path) -> Iterator[PostgreSQL]:
         shutil.rmtree(folder)
 
 
-def _memory_with_room() -> Path | None:
+def memory_with_room() -> Path | None:
     """A folder in memory, ten times as fast as a disk at making a database; None where it is missing or small."""
     has_room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM_BYTES
     return MEMORY if has_room else None
 
 
-def _make_cluster(binaries: Path, folder: Path) -> str:
+def make_cluster(binaries: Path, folder: Path) -> str:
+    """Make the files of a server; gives the password of `postgres`."""
     password = secrets.token_hex(16)
     password_file = folder / "password"
     password_file.write_text(password)
@@ -139,22 +140,24 @@ def _start(binaries: Path, folder: Path, password: str) -> tuple[subprocess.Pope
     # Another test process may take the port between the look and the bind: then the server ends and we try another.
     for _ in range(5):
         server = PostgreSQL(free_port(), password)
-        options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={server.port}", *FAST]
-        command = [
-            binaries / "postgres",
-            "-D",
-            folder / "cluster",
-            *(part for option in options for part in ("-c", option)),
-        ]
+        command = postgres_command(binaries, folder, server.port)
         with (folder / "log").open("ab") as log:
-            process = subprocess.Popen(_as_ordinary_user(command), cwd=folder, stdout=log, stderr=log)
-        if _answers(server, process):
+            process = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log)
+        if answers(server, process):
             return process, server
         _stop(process)
     raise RuntimeError(f"PostgreSQL does not start: {(folder / 'log').read_text()[-2000:]}")
 
 
-def _answers(server: PostgreSQL, process: subprocess.Popen[bytes]) -> bool:
+def postgres_command(binaries: Path, folder: Path, port: int) -> list[str]:
+    """What runs the server of a folder at a port."""
+    options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={port}", *FAST]
+    given = (part for option in options for part in ("-c", option))
+    return _as_ordinary_user([binaries / "postgres", "-D", folder / "cluster", *given])
+
+
+def answers(server: PostgreSQL, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until a server answers; False where it ends before, or not in time."""
     deadline = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, create_engine, text
 
 from tests.live import ROOT, LiveCore
@@ -89,6 +90,13 @@ def _opened(url: str, driver_url: str) -> Iterator[Base]:
 def synced(core: LiveCore, origin: str) -> dict[str, tuple[str, str]]:
     """What base B has of an origin: title and content by external id."""
     return {key: (title, words) for key, title, words in _asked(core, SYNCED, origin)}
+
+
+def synced_in(url: str, origin: str) -> Texts:
+    """What a base B on PostgreSQL has of an origin."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(SYNCED.replace("?", "%s"), (origin,))
+        return {key: (title, words) for key, title, words in found}
 
 
 def times_created(core: LiveCore, origin: str) -> dict[str, int]:

@@ -77,7 +77,11 @@ SCENARIOS = {
     "role_too_low": "the route's user may not write",
 }
 
-NOT_APPLICABLE: dict[tuple[str, str], str] = {}
+NOT_APPLICABLE: dict[tuple[str, str], str] = {
+    ("not_json", "script"): "it reads rows of a table, not messages",
+    ("unknown_operation", "script"): "it reads rows of a table, not messages",
+    ("rebalance", "script"): "it has no group: of two copies with one state the second does not start",
+}
 """Why a scenario cannot come on a route, by (scenario, route)."""
 
 

@@ -79,6 +79,21 @@ class Script:
         )
         return done.returncode
 
+    def limited(self, file_bytes: int) -> Ran:
+        """Run it in a process that cannot write files beyond so many bytes."""
+        limit = ["prlimit", f"--fsize={file_bytes}"]
+        command = [*limit, sys.executable, "-m", "integration.sync_script", *self.arguments]
+        done = subprocess.run(
+            command,
+            env=_environment(self.environment),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return Ran(done.returncode, done.stdout + done.stderr)
+
     def started(self, *more: str) -> subprocess.Popen[bytes]:
         """Start it in a process of its own."""
         command = [sys.executable, "-m", "integration.sync_script", *self.arguments, *more]

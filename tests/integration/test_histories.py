@@ -128,6 +128,8 @@ EVERY = list(HealthCheck)
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=EVERY, derandomize=True, database=None)
 
 
+@pytest.mark.scenario("late_commit", "script")
+@pytest.mark.scenario("clock_skew", "script")
 @QUICK
 @given(writes=histories(OVERLAP_SECONDS - 20, 9), runs=RUNS)
 def test_nothing_is_missed_while_lateness_and_skews_stay_below_the_overlap(

@@ -56,6 +56,7 @@ def test_seeded_differences_are_found_and_fixed(differing: Script, any_base: Bas
     assert synced(differing.core, differing.origin) == any_base.rows()
 
 
+@pytest.mark.scenario("late_beyond_overlap", "script")
 def test_what_was_missed_beyond_the_overlap_is_there_after_a_reconcile(script: Script, base: Base) -> None:
     base.fill(range(100))
     script.run()
@@ -90,6 +91,7 @@ def test_keys_that_are_texts_are_compared_by_their_bytes(script: Script, base: B
     assert script.run("--verify").code == 0
 
 
+@pytest.mark.scenario("mass_delete", "script")
 def test_an_empty_base_a_does_not_empty_the_core_by_accident(script: Script, base: Base) -> None:
     base.fill(range(300))
     script.run()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from integration import sync_script
+from integration import outages, sync_script
 from rest_api.demo.base_a import build_base_a
 from tests.integration.bases import Base, synced, times_created
 from tests.integration.faulty_proxy import faulty_proxy
@@ -37,6 +37,10 @@ def assert_in_step(script: Script, base: Base) -> None:
     assert synced(script.core, script.origin) == base.rows()
 
 
+@pytest.mark.scenario("insert", "script")
+@pytest.mark.scenario("unchanged", "script")
+@pytest.mark.scenario("delivered_twice", "script")
+@pytest.mark.scenario("many_pages", "script")
 def test_a_first_run_brings_everything_and_a_second_changes_nothing(script_on: ScriptOn, any_base: Base) -> None:
     script = script_on(any_base)
     any_base.fill(ROWS)
@@ -49,6 +53,10 @@ def test_a_first_run_brings_everything_and_a_second_changes_nothing(script_on: S
     assert not {"created", "updated", "deleted,"} & set(second.told.split())
 
 
+@pytest.mark.scenario("update", "script")
+@pytest.mark.scenario("delete", "script")
+@pytest.mark.scenario("delete_and_recreate", "script")
+@pytest.mark.scenario("update_then_delete", "script")
 def test_changes_deletes_and_keys_created_again_arrive(script_on: ScriptOn, any_base: Base) -> None:
     script = script_on(any_base)
     any_base.fill(range(20))
@@ -62,6 +70,7 @@ def test_changes_deletes_and_keys_created_again_arrive(script_on: ScriptOn, any_
     assert synced(script.core, script.origin)["6"] == ("Title 6", "again é 6")
 
 
+@pytest.mark.scenario("equal_timestamps", "script")
 def test_rows_of_the_same_time_are_all_read(script_on: ScriptOn, any_base: Base) -> None:
     script = script_on(any_base)
     rows = [{"id": n} for n in ROWS]
@@ -72,6 +81,7 @@ def test_rows_of_the_same_time_are_all_read(script_on: ScriptOn, any_base: Base)
     assert_in_step(script, any_base)
 
 
+@pytest.mark.scenario("late_commit", "script")
 def test_what_commits_late_within_the_overlap_arrives(script_on: ScriptOn, postgresql_url: str, any_base: Base) -> None:
     script = script_on(any_base)
     any_base.fill(range(5))
@@ -83,6 +93,7 @@ def test_what_commits_late_within_the_overlap_arrives(script_on: ScriptOn, postg
     assert postgresql_url
 
 
+@pytest.mark.scenario("local_edit", "script")
 def test_a_local_edit_is_overwritten_by_the_next_change_of_the_source(script: Script, base: Base) -> None:
     base.fill(range(3))
     script.run()
@@ -95,6 +106,7 @@ def test_a_local_edit_is_overwritten_by_the_next_change_of_the_source(script: Sc
     assert_in_step(script, base)
 
 
+@pytest.mark.scenario("killed", "script")
 @pytest.mark.parametrize(("point", "when", "nth"), KILLS)
 def test_a_run_killed_anywhere_loses_and_doubles_nothing(
     script: Script, base: Base, point: str, when: str, nth: int
@@ -111,6 +123,7 @@ def test_a_run_killed_anywhere_loses_and_doubles_nothing(
     assert set(times_created(script.core, script.origin).values()) == {1}
 
 
+@pytest.mark.scenario("killed", "script")
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_run_killed_while_it_tries_parked_rows_again_forgets_none(script: Script, base: Base, when: str) -> None:
     base.fill(range(20))
@@ -123,6 +136,10 @@ def test_a_run_killed_while_it_tries_parked_rows_again_forgets_none(script: Scri
     assert synced(script.core, script.origin).keys() == base.rows().keys() - {"4"}
 
 
+@pytest.mark.scenario("core_fails", "script")
+@pytest.mark.scenario("core_cut", "script")
+@pytest.mark.scenario("core_doubled", "script")
+@pytest.mark.scenario("delivered_twice", "script")
 @pytest.mark.parametrize("seed", range(2))
 def test_answers_of_5xx_cut_or_doubled_change_nothing_in_the_end(script: Script, base: Base, seed: int) -> None:
     base.fill(range(5_000))
@@ -133,11 +150,19 @@ def test_answers_of_5xx_cut_or_doubled_change_nothing_in_the_end(script: Script,
     assert set(times_created(script.core, script.origin).values()) == {1}
 
 
+@pytest.mark.scenario("core_down_at_start", "script")
+@pytest.mark.scenario("core_down_midway", "script")
 @pytest.mark.parametrize("calls", [range(4), range(2, 7)], ids=["at the start", "in the middle"])
-def test_a_core_that_is_away_for_a_while_is_waited_for(script: Script, base: Base, calls: range) -> None:
+def test_a_core_that_is_away_for_a_while_is_waited_for(
+    script: Script, base: Base, calls: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outages, "TOLD_AFTER_SECONDS", 0.0)
     base.fill(ROWS)
     with faulty_proxy(script.core.url, 0, 0, outage=calls) as proxy:
-        assert replace(script, target=proxy.url).run().code == 0
+        ran = replace(script, target=proxy.url).run()
+    assert ran.code == 0
+    assert ran.told.count("The core is away (no whole answer came); waiting for it") == 1, ran.told
+    assert ran.told.count("The core answers again after") == 1, ran.told
     assert proxy.made["lost"] == len(calls)
     assert_in_step(script, base)
 
@@ -158,6 +183,7 @@ def test_a_core_that_stays_away_ends_the_run_and_the_next_goes_on(script: Script
     assert script.run("--from-start").code == 0
 
 
+@pytest.mark.scenario("two_copies", "script")
 def test_a_second_copy_is_told_that_one_is_running(script: Script, base: Base) -> None:
     base.fill(range(3))
     first = script.started("--watch", "30")
@@ -171,6 +197,9 @@ def test_a_second_copy_is_told_that_one_is_running(script: Script, base: Base) -
     assert (second.code, "Another copy is running" in second.told) == (8, True)
 
 
+@pytest.mark.scenario("refused_row", "script")
+@pytest.mark.scenario("poison_among_good", "script")
+@pytest.mark.scenario("mended_row", "script")
 def test_a_row_that_the_core_refuses_is_parked_and_the_others_go_on(script: Script, base: Base) -> None:
     base.fill(range(1_500))
     base.execute("update articles set title = '' where id = 7")
@@ -210,10 +239,22 @@ def test_a_dry_run_says_just_what_a_run_then_does(script: Script, base: Base) ->
         (["--source", "nonsense"], {}, 2, "expected sqlite:///file"),
         (["--source", "postgresql://a:secret@h/x"], {}, 2, "Everybody on this machine sees a password"),
         (["--source", "oracle://h/x"], {}, 2, "no driver here for oracle://"),
-        ([], {"LAKEPORT_SOURCE": "postgresql://a:secret@127.0.0.1:1/x"}, 5, "Base A cannot be read"),
+        pytest.param(
+            [],
+            {"LAKEPORT_SOURCE": "postgresql://a:secret@127.0.0.1:1/x"},
+            5,
+            "Base A cannot be read",
+            marks=pytest.mark.scenario("source_down_at_start", "script"),
+        ),
         (["--target", "core"], {}, 2, "expected http://host:port"),
         (["--target", "http://a:secret@core"], {}, 2, "credentials come from the environment"),
-        ([], {"LAKEPORT_PASSWORD": "secret"}, 7, "did not let 'admin' log in"),
+        pytest.param(
+            [],
+            {"LAKEPORT_PASSWORD": "secret"},
+            7,
+            "did not let 'admin' log in",
+            marks=pytest.mark.scenario("wrong_password", "script"),
+        ),
         ([], {"LAKEPORT_TOKEN": "secret"}, 7, "The core refused"),
         ([], {"LAKEPORT_USERNAME": ""}, 2, "Put LAKEPORT_USERNAME"),
         (["--no-such"], {}, 2, "No such option"),
@@ -257,6 +298,7 @@ def test_times_that_are_none_are_said(script: Script, base: Base, time: str) -> 
     assert (ran.code, "are none" in ran.told) == (2, True), ran.told
 
 
+@pytest.mark.scenario("other_names", "script")
 def test_other_tables_and_names_are_mapped(script: Script, base: Base, tmp_path: Path) -> None:
     base.execute("create table notes (nr integer primary key, head text, body text, changed text)")
     base.execute("insert into notes values (1, 'Head', 'Body', '2026-01-01T10:00:00Z')")
