@@ -22,7 +22,7 @@ from rest_api.services import changes
 from rest_api.services.changes import Change, Intent
 from rest_api.services.writes import APPEND, stored_rows
 
-EVENT_ID, PAYLOAD, ORIGIN = "event_id", "payload", ("topic", "partition", "offset")
+PAYLOAD, REASON, EVENT_ID, ORIGIN = "payload", "reason", "event_id", ("topic", "partition", "offset")
 Identity = tuple[str, Any, str]
 """By what an event is known: the kind, its value, and the payload, so that nobody takes another event's place."""
 
@@ -53,75 +53,74 @@ class Quarantine:
 
     def keep(self, table: Snapshot, refused: Sequence[Refused], author: Author) -> Change | None:
         """Add those that are not there yet; None where all are. Raises Conflict, Overloaded, Unavailable."""
+        rows = self._rows(table, refused)
         with self.lake.writing.alone(table.name):
-            rows = [_row(each) for each in self._unknown(table.name, refused)]
-            return self._append(table, rows, author) if rows else None
+            new = self._unknown(table.name, rows)
+            return self._append(table, new, author) if new else None
 
-    def _unknown(self, name: str, refused: Sequence[Refused]) -> list[Refused]:
+    def _rows(self, table: Snapshot, refused: Sequence[Refused]) -> list[Row]:
+        """The rows of refused events, as far as the table has columns for them. Raises Conflict."""
+        names = {column.name for column in table.columns}
+        given = [{name: value for name, value in _row(each).items() if name in names} for each in refused]
+        rows = [row for row in self.lake.writing.typed(table.name, given) if not isinstance(row, str)]
+        if len(rows) < len(refused) or not names >= {PAYLOAD, REASON}:
+            raise Conflict("The quarantine does not take refused events: its columns are others")
+        return rows
+
+    def _unknown(self, name: str, rows: Sequence[Row]) -> list[Row]:
         table = self.lake.catalog.snapshot(name)
         if table is None:
             raise Conflict("The table was replaced meanwhile")
-        columns = frozenset(column.name for column in table.columns)
-        identities = [frozenset(_identities(each, columns)) for each in refused]
+        identities = [_identities(row) for row in rows]
         seen = self._stored(table, frozenset().union(*identities))
         new = []
-        for each, identity in zip(refused, identities, strict=True):
-            if not identity & seen:
-                new.append(each)
-            seen |= identity
+        for row, own in zip(rows, identities, strict=True):
+            if not own & seen:
+                new.append(row)
+            seen |= own
         return new
 
     def _stored(self, table: Snapshot, wanted: frozenset[Identity]) -> frozenset[Identity]:
         """Those of the identities that the table has."""
         rows = stored_rows(self.lake, table, any_of(list(_conditions(wanted))))
-        return wanted & {identity for row in rows for identity in _identities_of(row)}
+        return wanted & {identity for row in rows for identity in _all_identities(row)}
 
     def _append(self, table: Snapshot, rows: Sequence[Row], author: Author) -> Change:
-        writing = self.lake.writing
-        names = {column.name for column in table.columns}
-        given = [{name: value for name, value in row.items() if name in names} for row in rows]
-        typed = writing.typed(table.name, given)
-        fitting = [row for row in typed if not isinstance(row, str)]
-        if len(fitting) < len(typed):
-            raise Conflict("The quarantine does not take refused events: its columns are others")
-
         def commit(change: Change) -> Committed:
-            return writing.append(table.name, file, Stamp(change.metadata))
+            return self.lake.writing.append(table.name, file, Stamp(change.metadata))
 
         intent = Intent(table.name, APPEND, table.identity, author.user_id, author.username, len(rows))
-        with writing.staging() as folder:
+        with self.lake.writing.staging() as folder:
             file = folder / "rows.parquet"
-            writing.stage_typed(table.name, fitting, file)
+            self.lake.writing.stage_typed(table.name, rows, file)
             return changes.carry_out(self.database, self.lake.catalog, intent, commit)
 
 
 def _row(refused: Refused) -> Row:
-    event = refused.event
-    origin = event.origin
+    origin = refused.event.origin
     return {
         PAYLOAD: refused.payload,
-        "reason": refused.reason,
-        **(dict(zip(ORIGIN, (origin.topic, origin.partition, origin.offset), strict=True)) if origin else {}),
+        REASON: refused.reason,
+        **(vars(origin) if origin else {}),
         "received_at": utc_now().isoformat(timespec="microseconds"),
-        EVENT_ID: event.id,
+        EVENT_ID: refused.event.id,
     }
 
 
-def _identities(refused: Refused, columns: frozenset[str]) -> Iterator[Identity]:
-    """All by which an event is known, as far as the table has columns for it."""
-    row = {name: value for name, value in _row(refused).items() if name in columns}
-    told = [identity for identity in _identities_of(row) if identity[0] != PAYLOAD]
-    yield from told or _identities_of(row)
+def _identities(row: Row) -> frozenset[Identity]:
+    """By what an event is known when it comes again: by its payload alone only where nothing else is told of it."""
+    found = frozenset(_all_identities(row))
+    told = frozenset(each for each in found if each[0] != PAYLOAD)
+    return told or found
 
 
-def _identities_of(row: Row) -> Iterator[Identity]:
-    payload = row.get(PAYLOAD) or ""
+def _all_identities(row: Row) -> Iterator[Identity]:
     place = tuple(row.get(name) for name in ORIGIN)
-    yield PAYLOAD, None, payload
+    yield PAYLOAD, None, row[PAYLOAD]
     if row.get(EVENT_ID) is not None:
-        yield EVENT_ID, row[EVENT_ID], payload
+        yield EVENT_ID, row[EVENT_ID], row[PAYLOAD]
     if None not in place:
-        yield "origin", place, payload
+        yield "origin", place, row[PAYLOAD]
 
 
 def _conditions(wanted: frozenset[Identity]) -> Iterator[Condition]:
