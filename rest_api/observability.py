@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -102,4 +102,34 @@ class WorkerMetrics:
             Gauge("lakeport_jobs_running", "Jobs this worker runs", registry=registry),
             Counter("lakeport_job_leases_lost", "Jobs that another worker took over", registry=registry),
             Gauge("lakeport_worker_looked_at_timestamp_seconds", "When it last looked for a job", registry=registry),
+        )
+
+
+@dataclass(frozen=True)
+class RelayMetrics:
+    """What a worker counts of the events that it publishes; any worker tells how far each topic is."""
+
+    published: Counter
+    failures: Counter
+    publishing: Gauge
+
+    @classmethod
+    def on(
+        cls,
+        registry: CollectorRegistry,
+        lags: Mapping[str, Callable[[], float]],
+        positions: Mapping[str, Callable[[], float]],
+    ) -> "RelayMetrics":
+        """Declare the metrics in a registry; `lags` (in seconds) and `positions` are asked by topic at each scrape."""
+        lag = Gauge("lakeport_relay_lag_seconds", "Age of the oldest unsent event", ("topic",), registry=registry)
+        position = Gauge("lakeport_relay_position", "Sequence through which all is sent", ("topic",), registry=registry)
+        for gauge, asked in ((lag, lags), (position, positions)):
+            for topic, ask in asked.items():
+                gauge.labels(topic).set_function(ask)
+        return cls(
+            Counter("lakeport_relay_published", "Events that were acknowledged", ("topic",), registry=registry),
+            Counter(
+                "lakeport_relay_failures", "Attempts to publish that failed", ("topic", "reason"), registry=registry
+            ),
+            Gauge("lakeport_relay_publishing", "1 where this worker is the one that publishes", registry=registry),
         )

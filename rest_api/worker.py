@@ -269,7 +269,7 @@ def run_worker(settings: Settings, tasks: Mapping[str, Task]) -> None:
         start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, metrics.registry)
     changes.recover_at_start(engine, TableLogs(LocalStorage(settings.lake_dir), DeltaTables()))
     log.info("the worker waits for jobs", types=",".join(tasks))
-    with closing(lake_of(settings, engine)) as lake, delivering(settings, engine, lake):
+    with closing(lake_of(settings, engine)) as lake, delivering(settings, engine, lake, metrics.registry):
         Worker(leases, tasks, metrics, stopping).work()
     engine.dispose()
 

@@ -69,10 +69,14 @@ def last_sequence(connection: Connection) -> int:
     return newest or connection.scalar(select(EventHorizon.purged_through)) or 0
 
 
-def purge(session: Session, before: datetime) -> int:
-    """Delete events older than a time, oldest first without a gap, and remember how far. Returns how many."""
+def purge(session: Session, before: datetime, through: float) -> int:
+    """Delete events older than a time, oldest first without a gap, and remember how far. Returns how many.
+
+    What comes after the number `through` is kept, however old.
+    """
     kept = select(func.min(Event.sequence)).where(Event.time >= before)
-    first_kept = session.scalar(kept) or (session.scalar(select(func.max(Event.sequence))) or 0) + 1
+    first_young = session.scalar(kept) or (session.scalar(select(func.max(Event.sequence))) or 0) + 1
+    first_kept = int(min(first_young, through + 1))
     deleted = session.query(Event).where(Event.sequence < first_kept).delete(synchronize_session=False)
     if deleted:
         session.merge(EventHorizon(id=1, purged_through=first_kept - 1))

@@ -76,7 +76,8 @@ def read(session: Session, datasets: Datasets, subscriber: Subscriber, asked: As
     rows = session.execute(chosen).all()
     policy = policy_of(subscriber.role, grants)
     at = rows[-1].sequence if len(rows) == asked.limit else max(newest, asked.after or 0)
-    return Told([_cloud_event(row, _data(row, subscriber, sight), policy) for row in rows], at, policy)
+    told = [{**cloud_event(row), "policy": policy, "data": _data(row, subscriber, sight)} for row in rows]
+    return Told(told, at, policy)
 
 
 def _require_kept(session: Session, after: int | None) -> None:
@@ -139,8 +140,8 @@ def _data(row: Any, subscriber: Subscriber, sight: Sight) -> dict[str, Any]:
     return {**row.data, "kind": None, "rows": None}
 
 
-def _cloud_event(row: Any, data: dict[str, Any], policy: str) -> dict[str, Any]:
-    """The event on the wire: the members of CloudEvents 1.0, `sequence` as its extension of that name has it."""
+def cloud_event(row: Any) -> dict[str, Any]:
+    """The event without its data: the members of CloudEvents 1.0, `sequence` as its extension of that name has it."""
     return {
         "specversion": "1.0",
         "id": row.id,
@@ -149,7 +150,5 @@ def _cloud_event(row: Any, data: dict[str, Any], policy: str) -> dict[str, Any]:
         "subject": row.subject,
         "time": row.time,
         "sequence": str(row.sequence),
-        "policy": policy,
         "datacontenttype": "application/json",
-        "data": data,
     }

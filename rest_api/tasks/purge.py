@@ -1,9 +1,10 @@
 """Deletes what is over: stored answers, ended logins, forgotten failures, old events, jobs, changes and replays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ColumnElement, Connection, delete, or_, select
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
@@ -30,6 +31,8 @@ class Purge:
 
     event_days: int
     login_window_seconds: int
+    sent_through: Callable[[Connection], float]
+    """Through which event all may be deleted, as far as other systems have to have them."""
     type: str = "purge"
     role: str = "admin"
     parameters: tuple[str, ...] = ()
@@ -58,7 +61,8 @@ class Purge:
         return _delete(session, LoginFailure, forgotten)
 
     def _purge_events(self, session: Session) -> int:
-        return events.purge(session, utc_now() - timedelta(days=self.event_days))
+        before = utc_now() - timedelta(days=self.event_days)
+        return events.purge(session, before, self.sent_through(session.connection()))
 
 
 def _purge_keys(session: Session) -> int:

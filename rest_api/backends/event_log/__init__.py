@@ -1,16 +1,42 @@
-"""The EventLog port: where what waits in the database goes on to; the worker has one and calls it all the time."""
+"""The EventLog port: where events are published for systems beside the core."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+from rest_api.settings import Settings
+
+
+class LogAway(Exception):
+    """The log took some of the messages or none, and may take them later; the text says why without naming a host."""
+
+
+class MessageTooLarge(Exception):
+    """The log will never take one of the messages."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message for a topic. Those of one key keep their order; the headers are text."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class EventLog(Protocol):
-    """Delivers at least once, in the order in which it waits; what it took is kept until it is safe."""
+    """For one thread. What was published twice is there twice: who reads knows it by its `event-id`."""
 
-    def deliver(self) -> int:
-        """Send on what waits, as much as is sent at once, and mark it as sent. Returns how much; 0 where nothing waits.
-
-        Raises Refusal where it cannot be sent now, SQLAlchemyError where the database is away: the worker tries again.
-        """
+    def publish(self, messages: Sequence[Message]) -> None:
+        """Have all of them kept, whatever becomes of a broker then. Raises LogAway, MessageTooLarge."""
 
     def close(self) -> None:
-        """Give back what is held."""
+        """End the connections."""
+
+
+def open_event_log(settings: Settings) -> EventLog:
+    """The log at `EVENTS_URL`, which is not reached before something is published."""
+    from rest_api.backends.event_log.kafka import KafkaLog, connection_of
+
+    return KafkaLog(connection_of(settings))

@@ -1,0 +1,158 @@
+"""A core with its workers before a broker: what they publish, and what of it is there."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.errors import TopicAlreadyExistsError
+
+from integration.kafka_client import Record, read_topic
+from tests.integration.kafka.running import Kafka
+from tests.live import ROOT, Live, LiveCore, core, worker
+
+TOPICS = ("lakeport.articles", "lakeport.datasets", "lakeport.jobs", "transactions")
+PATIENCE_SECONDS = 60
+LEASE_SECONDS = "2"
+
+
+def make_topics(kafka: Kafka, *names: str, partitions: int = 2) -> None:
+    """Make topics that are not there yet."""
+    admin = KafkaAdminClient(bootstrap_servers=kafka.servers)
+    try:
+        for name in names:
+            try:
+                wanted = {name: {"num_partitions": partitions, "replication_factor": 1}}
+                admin.create_topics(wanted, wait_for_metadata=True)
+            except TopicAlreadyExistsError:
+                pass
+    finally:
+        admin.close()
+
+
+@dataclass
+class Publishing:
+    """A core whose events go to a broker, whichever worker sends them."""
+
+    core: LiveCore
+    kafka: Kafka
+    environ: dict[str, str]
+    stack: ExitStack
+    workers: list[Live] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.token = self.core.log_in("admin", self.core.admin_password)
+
+    def start_worker(self) -> Live:
+        """Another worker; it ends with the core."""
+        started = self.stack.enter_context(worker(self.core.data_dir, **self.environ))
+        self.workers.append(started)
+        return started
+
+    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+        """What a command of the operator says."""
+        environ = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": str(self.core.data_dir), **self.environ, **more}
+        command = [sys.executable, "-m", "rest_api.cli", *arguments]
+        return subprocess.run(command, cwd=self.core.data_dir, env=environ, capture_output=True, text=True, check=False)
+
+    def post(self, path: str, body: Any) -> Any:
+        """The answer to a POST of the administrator."""
+        status, answer = self.core.call("POST", path, body, self.token)
+        assert status < 300, answer
+        return answer
+
+    def add_article(self, title: str = "Lakes") -> int:
+        """The id of a new article."""
+        return int(self.post("/articles", {"title": title, "content": "Deep."})["id"])
+
+    def change_article(self, article_id: int, title: str) -> None:
+        """Change one."""
+        status, answer = self.core.call("PATCH", f"/articles/{article_id}", {"title": title}, self.token)
+        assert status == 200, answer
+
+    def events(self, types: str) -> list[dict[str, Any]]:
+        """What `/events` tells the administrator, oldest first."""
+        found: list[dict[str, Any]] = []
+        after = "0"
+        while True:
+            status, page = self.core.call("GET", f"/events?type={types}&after={after}&limit=100", token=self.token)
+            assert status == 200, page
+            if not page["data"]:
+                return found
+            found += page["data"]
+            after = page["next"]
+
+    def records(self, topic: str) -> list[Record]:
+        """What of this core's is in a topic, by partition, oldest first."""
+        found = read_topic({"bootstrap_servers": self.kafka.servers}, topic)
+        ids = set(self.ids())
+        return [each for each in found if event_id(each) in ids]
+
+    def ids(self) -> list[str]:
+        """The ids of all events and messages that this core has."""
+        with sqlite3.connect(self.core.data_dir / "lakeport.db") as database:
+            return [x for (x,) in database.execute("select id from events union select id from pipeline_messages")]
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        """Rows of a statement on the core's database."""
+        with sqlite3.connect(self.core.data_dir / "lakeport.db", timeout=15) as database:
+            return database.execute(statement, values).fetchall()
+
+    def wait_until_sent(self) -> None:
+        """Wait until all articles' events are through."""
+        newest = "select coalesce(max(sequence), 0) from events where type like 'article.%'"
+        wait_for(lambda: self.position("lakeport.articles") >= self.execute(newest)[0][0])
+
+    def position(self, topic: str) -> int:
+        """Through which event a topic has all."""
+        found = self.execute("select sequence from relay_positions where topic = ?", topic)
+        return int(found[0][0]) if found else 0
+
+
+@contextmanager
+def publishing(kafka: Kafka, folder: Path, url: str = "", **more: str) -> Iterator[Publishing]:
+    """A core that publishes to a broker, without a worker yet."""
+    environ = {"EVENTS_URL": url or f"kafka://{','.join(kafka.servers)}", "JOB_LEASE_SECONDS": LEASE_SECONDS, **more}
+    with core(folder, **environ) as live, ExitStack() as stack:
+        yield Publishing(live, kafka, environ, stack)
+
+
+def event_id(record: Record) -> str:
+    """Which event a record is."""
+    return dict(record.message.headers).get("event-id", b"").decode()
+
+
+def value(record: Record) -> Any:
+    """Its JSON."""
+    return json.loads(record.message.value or b"null")
+
+
+def firsts(records: Sequence[Record]) -> list[Record]:
+    """Records as a consumer sees them that drops the ids it knows."""
+    seen: dict[str, Record] = {}
+    for each in records:
+        seen.setdefault(event_id(each), each)
+    return list(seen.values())
+
+
+def wait_for(is_so: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> None:
+    """Wait for a state."""
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def kill(live: Live) -> None:
+    """End a process as a power cut does."""
+    live.process.send_signal(signal.SIGKILL)
+    live.process.wait()
