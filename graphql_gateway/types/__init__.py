@@ -19,6 +19,7 @@ from graphql_gateway.types import (
     grant,
     group,
     job,
+    replay,
     rows,
     scalars,
     subscription,
@@ -32,7 +33,7 @@ from graphql_gateway.types.federation import LINK, make_subgraph
 FOR_ANYBODY = (scalars, filters, token, article)
 """What is in the graph without a token."""
 LAKE = (dataset, rows, version, access, figures, upload)
-NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, event, *LAKE, subscription)
+NOUNS = (*FOR_ANYBODY, connections, articles, user, group, grant, audit, job, replay, event, *LAKE, subscription)
 
 
 def make_schema(nouns: Sequence[ModuleType]) -> GraphQLSchema:

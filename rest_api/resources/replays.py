@@ -199,7 +199,9 @@ def _body(schema: type[WireSchema]) -> dict[str, Any]:
 
 def _find(replay_id: Any) -> Replay:
     """Raises NotFound for who may not replay that dataset any more, too."""
-    return replays.find_replay(session(), str(replay_id), _watcher())
+    replay = replays.find_replay(session(), str(replay_id), _watcher())
+    _sources().require_replayable(session(), reader(), replay.dataset)
+    return replay
 
 
 def _watcher() -> Watcher:

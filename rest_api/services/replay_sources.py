@@ -112,6 +112,13 @@ class ReplaySources:
         if source.is_refused and not is_all_plain(opened.snapshot, opened.view):
             raise _changed()
 
+    def require_replayable(self, session: Session, reader: Reader, name: str) -> None:
+        """Raises NotFound unless somebody may replay rows of a dataset, as if nothing of it had ever been."""
+        try:
+            self.datasets.open(session, reader, Asked(name, REPLAY))
+        except (NotFound, Forbidden) as error:
+            raise NotFound("There is no such replay") from error
+
     def rows(self, source: Source) -> Iterator[list[Resent]]:
         """What is to be sent, with the time of now, as many at once as the engine gives."""
         corrections = source.wanted.corrections or {}

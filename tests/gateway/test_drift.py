@@ -3,8 +3,10 @@
 import asyncio
 import json
 import re
+import sqlite3
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from inspect import isawaitable
 from pathlib import Path
@@ -21,6 +23,7 @@ from graphql_gateway.rest_client import Answer, Call, Caller, Core, RestClient
 from graphql_gateway.trail import Trail
 from graphql_gateway.types import NOUNS, make_schema
 from tests.gateway.lake import LiveLake
+from tests.live import LiveCore
 
 Operation = tuple[str, str]
 FIXED = make_schema(NOUNS)
@@ -76,8 +79,18 @@ class Recorder(RestClient):
 def calls(lake: LiveLake) -> dict[str, list[Call]]:
     """What each root field made the gateway call, for an administrator who logs out at the end."""
     lake.write("drift", pa.table({"id": [1], "at": ["x"]}))
+    _keep_replay(lake.core)
     token = lake.core.log_in("admin", lake.core.admin_password)
     return asyncio.run(_recorded(lake.core.url, token))
+
+
+def _keep_replay(core: LiveCore) -> None:
+    """A replay of the administrator's, as one whose job is not kept any more."""
+    values = ("00000000-0000-4000-8000-000000000002", 0, "drift", "", "2026-11-01 00:00:00.000000", 0)
+    columns = "id, job_id, dataset, identity, created_at, total, owner_id"
+    owner = "(select id from users where username = 'admin')"
+    with closing(sqlite3.connect(core.data_dir / "lakeport.db")) as connection, connection:
+        connection.execute(f"insert into replays ({columns}) values (?, ?, ?, ?, ?, ?, {owner})", values)
 
 
 async def _recorded(core_url: str, token: str) -> dict[str, list[Call]]:
