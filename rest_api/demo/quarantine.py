@@ -26,6 +26,7 @@ class Refused:
     partition: int
     offset: int
     received_at: datetime
+    event_id: str | None = None
 
 
 def _without(field: str) -> Callable[[Payload], str]:

@@ -46,6 +46,7 @@ QUARANTINE = pa.schema(
         ("partition", pa.int32()),
         ("offset", pa.int64()),
         ("received_at", TIME),
+        ("event_id", pa.string()),
     ]
 )
 HISTORY = (40_000, 25_000, 20_000)

@@ -92,7 +92,7 @@ def replay(row_id: str, hash_: str | None, when: str = T2) -> Row:
 
 
 def test_events_are_merged_and_refused_ones_kept_with_where_they_came_from(app: Flask, root: Caller) -> None:
-    events = [
+    events: list[Row] = [
         {"row": purchase(1), "source": at(7)},
         {"row": purchase(2, amount=-1), "source": at(8)},
         {"raw": "not json", "source": at(3, 1), "id": "e-3"},
@@ -286,7 +286,7 @@ def test_nobody_takes_the_place_of_another_event(app: Flask, root: Caller) -> No
 def test_who_may_only_write_is_not_told_what_was_there(app: Flask, root: Caller) -> None:
     give(root, "rita", "transactions", "write")
     rita = log_in(app, "rita")
-    events = [
+    events: list[Row] = [
         {"row": purchase(1)},
         {"row": purchase(1)},
         {"raw": "?"},
