@@ -21,6 +21,9 @@ class Batch:
     operations: tuple[bytes | Verdict, ...]
 
 
+Answer = list[Verdict] | Refused
+Tell = Callable[[Sequence[bytes]], Answer]
+"""Tells the core operations in JSON: a verdict for each, or the refusal of them all."""
 Deliver = Callable[[Batch], list[Verdict]]
 """Brings a batch to where it goes, and says what became of each row."""
 
@@ -43,30 +46,38 @@ def batches(rows: Iterable[Row], origin: str) -> Iterator[Batch]:
 
 def apply(core: CoreClient, batch: Batch, *, is_rehearsal: bool = False) -> list[Verdict]:
     """What became of each row. Raises CoreAway, CoreRefused."""
-    sent = [operation for operation in batch.operations if isinstance(operation, bytes)]
-    verdicts = iter(_apply(core, sent, is_rehearsal=is_rehearsal) if sent else [])
-    return [next(verdicts) if isinstance(operation, bytes) else operation for operation in batch.operations]
+    return settle(batch.operations, lambda operations: _answer(core, operations, is_rehearsal=is_rehearsal))
 
 
-def _apply(core: CoreClient, operations: Sequence[bytes], *, is_rehearsal: bool) -> list[Verdict]:
-    answer = _answer(core, operations, is_rehearsal=is_rehearsal)
+def settle(operations: Sequence[bytes | Verdict], tell: Tell) -> list[Verdict]:
+    """What became of each, those told to the core that have no verdict yet. Raises what `tell` raises."""
+    sent = [operation for operation in operations if isinstance(operation, bytes)]
+    verdicts = iter(_settle(sent, tell) if sent else [])
+    return [next(verdicts) if isinstance(operation, bytes) else operation for operation in operations]
+
+
+def _settle(operations: Sequence[bytes], tell: Tell) -> list[Verdict]:
+    answer = tell(operations)
     if not isinstance(answer, Refused):
         return answer
     if len(operations) == 1:
         return [Verdict(None, answer.code, answer.detail)]
     # One row is enough to have a body refused; its neighbours shall not wait for it.
     middle = len(operations) // 2
-    halves = operations[:middle], operations[middle:]
-    return [verdict for half in halves for verdict in _apply(core, half, is_rehearsal=is_rehearsal)]
+    return [*_settle(operations[:middle], tell), *_settle(operations[middle:], tell)]
 
 
-def _answer(core: CoreClient, operations: Sequence[bytes], *, is_rehearsal: bool) -> list[Verdict] | Refused:
+def _answer(core: CoreClient, operations: Sequence[bytes], *, is_rehearsal: bool) -> Answer:
+    return insist(core, operations, lambda some: core.apply(some, is_rehearsal=is_rehearsal))
+
+
+def insist(core: CoreClient, operations: Sequence[bytes], tell: Tell) -> Answer:
     """The core's answer. Where it failed at the operations, it has shown meanwhile that it does not fail at others."""
-    answer = core.apply(operations, is_rehearsal=is_rehearsal)
+    answer = tell(operations)
     if not isinstance(answer, Refused) or answer.code != FAILED:
         return answer
     core.await_batches()
-    return answer if len(operations) > 1 else core.apply(operations, is_rehearsal=is_rehearsal)
+    return answer if len(operations) > 1 else tell(operations)
 
 
 def _operation(row: Row, origin: str) -> bytes | Verdict:

@@ -24,6 +24,7 @@ MOST_RENEWALS = 2
 """So often a call is made with another token: one may end on its way, or be ended by somebody."""
 AGAIN = frozenset({408, 429, 500, 502, 503, 504})
 APPLIED = frozenset({"created", "updated", "unchanged", "stale", "deleted"})
+INGESTED = frozenset({"applied", "unchanged", "diverged", "quarantined", "accepted"})
 FAILED = "failed"
 MOST_FAILURES = 5
 """So often a batch may be answered with 500 before a row of it is to blame, if any."""
@@ -110,6 +111,13 @@ class CoreClient:
         """Apply operations in JSON, at most 1,000; a verdict for each, or the refusal of them all."""
         body = _body(operations, is_rehearsal=is_rehearsal)
         call = Call("POST", "/articles/batch", lambda answer: _verdicts(answer, len(operations)), body)
+        answer: list[Verdict] | Refused = self._call(call, MOST_FAILURES)
+        return answer
+
+    def ingest(self, dataset: str, events: Sequence[bytes]) -> list[Verdict] | Refused:
+        """Have events in JSON checked and merged, at most 10,000; a verdict for each, or the refusal of them all."""
+        body = b'{"events":[%b]}' % b",".join(events)
+        call = Call("POST", f"/data/datasets/{dataset}/rows", lambda answer: _ingested(answer, len(events)), body)
         answer: list[Verdict] | Refused = self._call(call, MOST_FAILURES)
         return answer
 
@@ -219,7 +227,7 @@ def _understood(answer: requests.Response, understand: Any) -> Any:
     """What the answer says, a Refused, or None where it says nothing that can be relied on."""
     if answer.status_code in AGAIN:
         return None
-    if answer.status_code != 200:
+    if answer.status_code not in (200, 201):
         return _refused(answer)
     try:
         return understand(orjson.loads(answer.content))
@@ -247,6 +255,14 @@ def _verdicts(body: Any, expected: int) -> list[Verdict]:
     if sorted(told) != list(range(expected)) or len(body["data"]) + len(body["errors"]) != expected:
         raise ValueError("not every operation is spoken of")
     return [told[index] for index in range(expected)]
+
+
+def _ingested(body: Any, expected: int) -> list[Verdict]:
+    """One for each event. Raises ValueError where the answer does not speak of each."""
+    outcomes = [each["outcome"] for each in body["outcomes"]]
+    if len(outcomes) != expected or not INGESTED.issuperset(outcomes):
+        raise ValueError("not every event is spoken of")
+    return [Verdict(outcome) for outcome in outcomes]
 
 
 def _tokens(answer: requests.Response) -> tuple[str, float]:

@@ -5,12 +5,10 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-import orjson
-
-from integration.batches import Batch, apply
-from integration.core_client import CoreClient, Verdict
-from integration.envelopes import Poison, Reader
+from integration.batches import Answer, settle
+from integration.core_client import Verdict
 from integration.kafka_client import KafkaAway, Publisher, Record, TooLarge
 from integration.letters import Letter, letter
 from integration.route_metrics import RouteMetrics
@@ -23,27 +21,36 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Judged:
-    """A record with its operation in JSON, or with the verdict where it has none."""
+    """A record with its operation in JSON, or with the verdict where it has none; `kind` is of few."""
 
     record: Record
     kind: str
     operation: bytes | Verdict
 
 
+class Destination(Protocol):
+    """What a topic's messages mean to the core."""
+
+    def judge(self, record: Record) -> Judged:
+        """What the core is to be told of a record."""
+
+    def tell(self, operations: Sequence[bytes]) -> Answer:
+        """What became of operations, or that they are all refused. Raises CoreRefused, CoreAway."""
+
+
 @dataclass(frozen=True)
 class Delivery:
     """The way of records into the core."""
 
-    reader: Reader
-    core: CoreClient
+    destination: Destination
     dead_letters: Publisher
     metrics: RouteMetrics
 
     def deliver(self, records: Sequence[Record]) -> None:
         """Apply or park each, in order, however long that takes. Raises CoreRefused, where nothing is parked."""
         with self.metrics.time_batch():
-            judged = [self._judged(record) for record in records]
-            verdicts = apply(self.core, Batch((), tuple(each.operation for each in judged)))
+            judged = [self.destination.judge(record) for record in records]
+            verdicts = settle([each.operation for each in judged], self.destination.tell)
             refused = [
                 letter(each.record, verdict)
                 for each, verdict in zip(judged, verdicts, strict=True)
@@ -52,18 +59,6 @@ class Delivery:
             self._park(refused)
         for each, verdict in zip(judged, verdicts, strict=True):
             self.metrics.count(each.kind, verdict.outcome or "parked")
-
-    def _judged(self, record: Record) -> Judged:
-        try:
-            change = self.reader.change(record.message)
-        except Poison as poison:
-            return Judged(record, "unknown", Verdict(None, poison.code, poison.detail))
-        if change is None:
-            return Judged(record, "tombstone", TOMBSTONE)
-        try:
-            return Judged(record, change.op, orjson.dumps(change.operation(self.reader.origin)))
-        except TypeError as error:
-            return Judged(record, change.op, Verdict(None, "invalid", str(error)))
 
     def _park(self, refused: Sequence[Letter]) -> None:
         attempts = 0

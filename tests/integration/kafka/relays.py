@@ -121,7 +121,8 @@ class Publishing:
 @contextmanager
 def publishing(kafka: Kafka, folder: Path, url: str = "", **more: str) -> Iterator[Publishing]:
     """A core that publishes to a broker, without a worker yet."""
-    environ = {"EVENTS_URL": url or f"kafka://{','.join(kafka.servers)}", "JOB_LEASE_SECONDS": LEASE_SECONDS, **more}
+    brokers = url or f"kafka://{','.join(kafka.servers)}"
+    environ: dict[str, Any] = {"EVENTS_URL": brokers, "JOB_LEASE_SECONDS": LEASE_SECONDS, **more}
     with core(folder, **environ) as live, ExitStack() as stack:
         yield Publishing(live, kafka, environ, stack)
 
