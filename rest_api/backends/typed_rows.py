@@ -1,12 +1,14 @@
 """Rows of JSON as Python values of a table's types, each row by itself: one that does not fit spoils no other."""
 
+import base64
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -41,6 +43,22 @@ def write_typed_rows(rows: Sequence[Row], columns: Sequence[ExpectedColumn], tar
     schema = pa.schema([pa.field(column.name, column.type, column.is_nullable) for column in columns])
     with refusing_full_disks():
         pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), target)
+
+
+def read_rows(batches: Iterable[Any], columns: Sequence[ExpectedColumn]) -> Iterator[Row]:
+    """Rows that an engine read, as `typed_rows` gives them: bytes from Base64, what is nested from its JSON."""
+    types = {column.name: column.type for column in columns}
+    for batch in batches:
+        names = batch.schema.names
+        values = [_read(batch.column(name), types[name]) for name in names]
+        yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+
+
+def _read(array: Any, type_: pa.DataType) -> list[Any]:
+    written: Callable[[Any], Any] | None = next((read for is_of, read in _WRITTEN if is_of(type_)), None)
+    if written is None:
+        return list(array.cast(type_).to_pylist())
+    return [None if each is None else written(each) for each in array.to_pylist()]
 
 
 def _fitted(values: list[Any], column: ExpectedColumn) -> list[Any]:
@@ -98,6 +116,11 @@ def _not_decimal(value: Any, type_: pa.DataType) -> str:
     return f"{shown(value)} is not a number"
 
 
+_WRITTEN: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
+    (pa.types.is_nested, orjson.loads),
+    (pa.types.is_binary, base64.b64decode),
+    (pa.types.is_large_binary, base64.b64decode),
+)
 _REASONS: tuple[tuple[Callable[[Any], bool], Callable[[Any, Any], str]], ...] = (
     (pa.types.is_integer, _not_whole),
     (pa.types.is_decimal, _not_decimal),

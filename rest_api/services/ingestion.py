@@ -4,6 +4,7 @@ Two tables are committed to, the quarantine first, and no transaction spans both
 been answered and sends the events again: then the refused ones are known, and the others are merged.
 """
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -188,8 +189,13 @@ def _key(target: Target, row: Row) -> Key:
 
 def _among(target: Target, keys: set[Key]) -> Condition:
     """What is true of every row that has one of the keys; of a key of several columns, of others too."""
-    columns = [Comparison(name, "in", tuple({key[at] for key in keys})) for at, name in enumerate(target.key)]
+    columns = [Comparison(name, "in", tuple({_spoken(key[at]) for key in keys})) for at, name in enumerate(target.key)]
     return columns[0] if len(columns) == 1 else And(tuple(columns))
+
+
+def _spoken(value: Any) -> Any:
+    """A value as conditions have it."""
+    return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
 def _outcomes(judged: Sequence[Accepted | Refused], decisions: Sequence[Decision]) -> tuple[Outcome, ...]:

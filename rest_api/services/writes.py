@@ -16,6 +16,7 @@ from rest_api.backends.writing import Source, Stamp, incoming, range_of
 from rest_api.errors import Conflict, FieldError, Forbidden, Invalid
 from rest_api.lake.grants import WRITE
 from rest_api.lake.plans import Plan
+from rest_api.lake.replays import Row
 from rest_api.lake.snapshots import TABLE, Snapshot
 from rest_api.lake.views import view_of
 from rest_api.models.dataset import Dataset
@@ -75,10 +76,10 @@ def as_it_is(catalog: Catalog, target: Target) -> Target:
     return replace(target, snapshot=now)
 
 
-def stored_rows(lake: Lake, snapshot: Snapshot, where: Condition) -> list[dict[str, Any]]:
-    """All columns of the rows where a condition holds, whoever may see them."""
+def stored_rows(lake: Lake, snapshot: Snapshot, where: Condition) -> list[Row]:
+    """All columns of the rows where a condition holds, whoever may see them, as values of the table's types."""
     plan = _plan(snapshot, where)
-    return [row for batch in lake.engine(plan).batches(plan) for row in batch.to_pylist()]
+    return list(lake.writing.read(snapshot.name, lake.engine(plan).batches(plan)))
 
 
 def require_whole_keys(rows: Sequence[dict[str, Any]], key: Sequence[str]) -> None:

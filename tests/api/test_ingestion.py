@@ -354,6 +354,33 @@ def test_a_key_of_two_columns_names_a_row(app: Flask, root: Caller) -> None:
     assert (found, len(stored(app, "plain"))) == ([(1, "x", 2), (1, "y", 1)], 3)
 
 
+KEYS: dict[str, tuple[Any, list[Any]]] = {
+    "whole": (pa.int8(), [1, -2]),
+    "fraction": (pa.float64(), [0.1, 2]),
+    "single": (pa.float32(), [0.1, 2.5]),
+    "money": (pa.decimal128(18, 2), [1.5, "2.50"]),
+    "day": (pa.date32(), ["2026-11-01", "1970-01-01"]),
+    "time": (pa.timestamp("us", "UTC"), ["2026-11-01T12:00:00.000001Z", "2026-11-01T14:00:00+02:00"]),
+    "time_without_zone": (pa.timestamp("us"), ["2026-11-01T12:00:00", "1970-01-01T00:00:00"]),
+    "truth": (pa.bool_(), [True, False]),
+    "bytes": (pa.binary(), ["AP8=", ""]),
+    "text": (pa.string(), ["é", "'; --"]),
+}
+
+
+@ONCE
+def test_a_key_of_any_type_names_its_row(app: Flask, root: Caller) -> None:
+    found: dict[str, list[str]] = {}
+    for name, (type_, values) in KEYS.items():
+        append(lake_folder(app) / name, pa.schema([("id", type_), ("v", pa.list_(pa.int64()))]).empty_table())
+        root.put(f"/data/datasets/{name}", {"key": ["id"]})
+        for v in ([1], [1], [2]):
+            events = [{"row": {"id": value, "v": v}} for value in values]
+            found.setdefault(name, []).extend(outcomes(root.post(f"/data/datasets/{name}/rows", {"events": events})))
+    assert found == {name: [told for told in ("applied", "unchanged", "applied") for _ in range(2)] for name in KEYS}
+    assert {name: len(stored(app, name)) for name in KEYS} == dict.fromkeys(KEYS, 2)
+
+
 @ONCE
 def test_the_newer_event_wins_in_whatever_order_they_come(app: Flask, root: Caller) -> None:
     assert outcomes(send(root, {"row": purchase(timestamp=T1, amount=2)})) == ["applied"]
