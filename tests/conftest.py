@@ -27,6 +27,7 @@ pytest_plugins = [
     "tests.gateway.demo",
     "tests.integration.kafka.running",
     "tests.integration.kafka.lanes",
+    "tests.integration.synapse.running",
     "tests.integration.kafka.flows",
 ]
 PASSWORD = "correct horse battery staple"

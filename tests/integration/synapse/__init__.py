@@ -1,0 +1,1 @@
+"""Apache Synapse for the tests: how it is fetched and run, and what stands between it and the core."""
