@@ -71,8 +71,9 @@ def _json_output(node: Node) -> Iterator[str]:
 
 def _replace(node: Node) -> Iterator[str]:
     for field in node.all("fields/field"):
-        if text_of(field, "use_regex") not in {"yes", "no"}:
-            yield "takes yes and no in <use_regex>"
+        for tag in ("use_regex", "whole_word", "case_sensitive", "is_unicode"):
+            if text_of(field, tag) not in {"yes", "no", "Y", "N"}:
+                yield f"has {text_of(field, tag)!r} in <{tag}>, which PDI takes for no"
         try:
             re.compile(text_of(field, "replace_string"))
         except re.error as error:

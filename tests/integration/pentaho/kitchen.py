@@ -75,7 +75,9 @@ class Job:
 
     def _delay(self, node: Node) -> bool:
         seconds = self._text(node, "maximumTimeout")
-        self.pause(float(seconds) if seconds.isdigit() else 0)
+        if not seconds.isdigit():
+            return False
+        self.pause(float(seconds))
         return True
 
     def _set(self, node: Node) -> bool:

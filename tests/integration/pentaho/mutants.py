@@ -164,9 +164,9 @@ MUTANTS = [
     Mutant(
         LOGIN,
         "Take the object out of the list",
-        *_tag("use_regex", "yes", "Y"),
+        *_tag("use_regex", "yes", "on"),
         "Take the object out of the list",
-        "takes yes and no",
+        "which PDI takes for no",
     ),
     Mutant(
         LOGIN, "Hand it to the job", *_tag("variable_type", "PARENT_JOB", "PARENT"), "Hand it to the job", "'PARENT'"
@@ -217,7 +217,11 @@ MUTANTS = [
     Mutant(JOB, "Wait 1", "${RETRY_SECONDS}", "soon", "Wait 1", "waits 'soon'"),
     Mutant(JOB, "Worth another attempt 1?", "SYNC_REFUSED", "REFUSED", "Worth another attempt 1?", "uses ${REFUSED}"),
     Mutant(
-        JOB, "Sizes are right?", *_tag("successcondition", "regexp", "regex"), "Sizes are right?", "compares by 'regex'"
+        JOB,
+        "Numbers are right?",
+        *_tag("successcondition", "regexp", "regex"),
+        "Numbers are right?",
+        "compares by 'regex'",
     ),
     Mutant(JOB, "Know base A", ".properties", ".property", "Know base A", "there is no such file"),
     Mutant(JOB, "", *_tag("name", "ORIGIN", "SOURCE"), "Send 1", "whose parameter ORIGIN nobody sets"),

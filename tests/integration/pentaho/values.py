@@ -10,6 +10,7 @@ from integration.pentaho.documents import VARIABLE
 
 Row = dict[str, Any]
 Variables = dict[str, str]
+_ESCAPED = re.compile("[\x7f-\x9f\u2000-\u20ff]")
 _STEP_OF_PATH = re.compile(r"\.\*|\[\*\]|\.\w+")
 
 
@@ -37,8 +38,9 @@ def converted(text: str, kind: str) -> Any:
 
 
 def java_json(value: Any) -> str:
-    """JSON as json-simple writes it: compact, with the slash escaped."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+    """JSON as json-simple writes it: compact, with the slash and the odd spaces escaped."""
+    written = json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")
+    return _ESCAPED.sub(lambda match: f"\\u{ord(match[0]):04X}", written)
 
 
 def at_path(document: Any, path: str) -> list[Any]:
