@@ -1,9 +1,11 @@
 """Commands of an operator: `python -m rest_api.cli COMMAND`."""
 
 import os
+import re
 import secrets
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from sqlalchemy.orm import Session
 from rest_api.database import create_engine_for, utc_now
 from rest_api.errors import Refusal
 from rest_api.observability import configure_logging
-from rest_api.services import events, users
+from rest_api.services import events, relays, users
 from rest_api.services.passwords import MIN_PASSWORD_CHARACTERS, generate_password, hash_password
 from rest_api.settings import Settings, SettingsError
 
@@ -144,6 +146,35 @@ def rotate_signing_key() -> None:
     set_key(DOTENV, "JWT_SECRETS", ",".join(keys), quote_mode="never")
     DOTENV.chmod(0o600)
     click.echo(f"new tokens are signed with {keys[0].split(':')[0]} after the next start")
+
+
+@main.command()
+@click.option("--from", "begin", required=True, metavar="SEQUENCE|TIME", help="first event, or time of the first event")
+@click.option("--topic", "topics", multiple=True, help="only to this topic; without it to all lakeport.*")
+def relay(begin: str, topics: tuple[str, ...]) -> None:
+    """Have the worker publish again what was sent since; who reads knows it by its event-id."""
+    settings = load_settings()
+    if not settings.event_brokers:
+        raise click.ClickException("EVENTS_URL names no brokers, so nothing is published")
+    streams = {each.topic: each for each in relays.STREAMS}
+    unknown = set(topics) - streams.keys()
+    if unknown:
+        raise click.ClickException(f"nothing is published to {min(unknown)}; expected one of {', '.join(streams)}")
+    first = _place(begin)
+    with create_engine_for(settings.database_url).begin() as connection:
+        for topic in topics or [each for each in streams if each.startswith("lakeport.")]:
+            click.echo(f"{topic}: again from {streams[topic].rewind(connection, first)}")
+
+
+def _place(begin: str) -> int | datetime:
+    """A sequence, or a time; one without a zone is UTC."""
+    if re.fullmatch("[0-9]{1,18}", begin):
+        return int(begin)
+    try:
+        at = datetime.fromisoformat(begin)
+    except ValueError as error:
+        raise click.ClickException("--from takes a sequence or a time such as 2026-11-01T00:00:00Z") from error
+    return at.replace(tzinfo=at.tzinfo or UTC)
 
 
 def new_signing_key() -> str:

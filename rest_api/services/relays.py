@@ -115,7 +115,7 @@ class EventStream:
 
     def rewind(self, connection: Connection, begin: int | datetime) -> int:
         first = begin if isinstance(begin, int) else _first_since(connection, begin)
-        through = min(self.position(connection), first - 1)
+        through = max(0, min(self.position(connection), first - 1))
         connection.execute(update(RelayPosition).where(RelayPosition.topic == self.topic).values(sequence=through))
         return max(through, *_deleted(connection)) + 1
 

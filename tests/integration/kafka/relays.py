@@ -1,24 +1,26 @@
 """A core with its workers before a broker: what they publish, and what of it is there."""
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, chdir, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from click.testing import CliRunner, Result
 from kafka import KafkaAdminClient
 from kafka.errors import TopicAlreadyExistsError
+from sqlalchemy.orm import Session
 
 from integration.kafka_client import Record, read_topic
+from rest_api import cli
+from rest_api.database import create_engine_for
+from rest_api.services import events
 from tests.integration.kafka.running import Kafka
-from tests.live import ROOT, Live, LiveCore, core, worker
+from tests.live import Live, LiveCore, core, prepare, worker
 
 TOPICS = ("lakeport.articles", "lakeport.datasets", "lakeport.jobs", "transactions")
 PATIENCE_SECONDS = 60
@@ -40,29 +42,77 @@ def make_topics(kafka: Kafka, *names: str, partitions: int = 2) -> None:
 
 
 @dataclass
-class Publishing:
-    """A core whose events go to a broker, whichever worker sends them."""
+class Outboxed:
+    """A core's database whose events go to a broker, whichever worker sends them."""
 
-    core: LiveCore
+    folder: Path
     kafka: Kafka
     environ: dict[str, str]
     stack: ExitStack
     workers: list[Live] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.token = self.core.log_in("admin", self.core.admin_password)
-
     def start_worker(self) -> Live:
-        """Another worker; it ends with the core."""
-        started = self.stack.enter_context(worker(self.core.data_dir, **self.environ))
+        """Another worker; it ends with the database."""
+        started = self.stack.enter_context(worker(self.folder, **self.environ))
         self.workers.append(started)
         return started
 
-    def run(self, *arguments: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    def add_events(self, keys: Iterable[int], version: int) -> None:
+        """Leave events of articles, each in a transaction of its own."""
+        engine = create_engine_for(f"sqlite:///{self.folder}/lakeport.db")
+        for key in keys:
+            with Session(engine) as session:
+                events.install(session)
+                subject, data = f"articles/{key}", {"id": key, "version": version}
+                events.record(session, type="article.updated", subject=subject, data=data)
+                session.commit()
+        engine.dispose()
+
+    def run(self, *arguments: str, **more: str) -> Result:
         """What a command of the operator says."""
-        environ = {**os.environ, "PYTHONPATH": str(ROOT), "DATA_DIR": str(self.core.data_dir), **self.environ, **more}
-        command = [sys.executable, "-m", "rest_api.cli", *arguments]
-        return subprocess.run(command, cwd=self.core.data_dir, env=environ, capture_output=True, text=True, check=False)
+        environ = {"DATA_DIR": str(self.folder), **self.environ, **more}
+        with chdir(self.folder):
+            return CliRunner().invoke(cli.main, arguments, env=environ)
+
+    def records(self, topic: str) -> list[Record]:
+        """What of this database is in a topic, by partition, oldest first."""
+        found = read_topic({"bootstrap_servers": self.kafka.servers}, topic)
+        ids = set(self.ids())
+        return [each for each in found if event_id(each) in ids]
+
+    def ids(self, types: str = "%") -> list[str]:
+        """The ids of all events of some types, and of all messages."""
+        found = self.execute("select id from events where type like ? union select id from pipeline_messages", types)
+        return [row[0] for row in found]
+
+    def execute(self, statement: str, *values: Any) -> list[Any]:
+        """Rows of a statement on the database."""
+        with closing(sqlite3.connect(self.folder / "lakeport.db", timeout=15)) as database, database:
+            return database.execute(statement, values).fetchall()
+
+    def wait_until_sent(self) -> None:
+        """Wait until all articles' events are through."""
+        newest = "select coalesce(max(sequence), 0) from events where type like 'article.%'"
+        wait_for(lambda: self.position("lakeport.articles") >= self.execute(newest)[0][0])
+
+    def wait_for_position(self) -> None:
+        """Wait until some are."""
+        wait_for(lambda: self.position("lakeport.articles") > 0)
+
+    def position(self, topic: str) -> int:
+        """Through which event a topic has all."""
+        found = self.execute("select sequence from relay_positions where topic = ?", topic)
+        return int(found[0][0]) if found else 0
+
+
+@dataclass
+class Publishing(Outboxed):
+    """The core itself too."""
+
+    core: LiveCore = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        self.token = self.core.log_in("admin", self.core.admin_password)
 
     def post(self, path: str, body: Any) -> Any:
         """The answer to a POST of the administrator."""
@@ -91,40 +141,27 @@ class Publishing:
             found += page["data"]
             after = page["next"]
 
-    def records(self, topic: str) -> list[Record]:
-        """What of this core's is in a topic, by partition, oldest first."""
-        found = read_topic({"bootstrap_servers": self.kafka.servers}, topic)
-        ids = set(self.ids())
-        return [each for each in found if event_id(each) in ids]
 
-    def ids(self) -> list[str]:
-        """The ids of all events and messages that this core has."""
-        with sqlite3.connect(self.core.data_dir / "lakeport.db") as database:
-            return [x for (x,) in database.execute("select id from events union select id from pipeline_messages")]
-
-    def execute(self, statement: str, *values: Any) -> list[Any]:
-        """Rows of a statement on the core's database."""
-        with sqlite3.connect(self.core.data_dir / "lakeport.db", timeout=15) as database:
-            return database.execute(statement, values).fetchall()
-
-    def wait_until_sent(self) -> None:
-        """Wait until all articles' events are through."""
-        newest = "select coalesce(max(sequence), 0) from events where type like 'article.%'"
-        wait_for(lambda: self.position("lakeport.articles") >= self.execute(newest)[0][0])
-
-    def position(self, topic: str) -> int:
-        """Through which event a topic has all."""
-        found = self.execute("select sequence from relay_positions where topic = ?", topic)
-        return int(found[0][0]) if found else 0
+@contextmanager
+def outboxed(kafka: Kafka, folder: Path, **more: str) -> Iterator[Outboxed]:
+    """A database that publishes to a broker, without a worker yet."""
+    environ = _environ(kafka, more)
+    prepare(folder, **environ)
+    with ExitStack() as stack:
+        yield Outboxed(folder, kafka, environ, stack)
 
 
 @contextmanager
-def publishing(kafka: Kafka, folder: Path, url: str = "", **more: str) -> Iterator[Publishing]:
+def publishing(kafka: Kafka, folder: Path, **more: str) -> Iterator[Publishing]:
     """A core that publishes to a broker, without a worker yet."""
-    brokers = url or f"kafka://{','.join(kafka.servers)}"
-    environ: dict[str, Any] = {"EVENTS_URL": brokers, "JOB_LEASE_SECONDS": LEASE_SECONDS, **more}
-    with core(folder, **environ) as live, ExitStack() as stack:
-        yield Publishing(live, kafka, environ, stack)
+    environ = _environ(kafka, more)
+    options: dict[str, Any] = {**environ}
+    with core(folder, **options) as live, ExitStack() as stack:
+        yield Publishing(folder, kafka, environ, stack, core=live)
+
+
+def _environ(kafka: Kafka, more: dict[str, str]) -> dict[str, str]:
+    return {"EVENTS_URL": f"kafka://{','.join(kafka.servers)}", "JOB_LEASE_SECONDS": LEASE_SECONDS, **more}
 
 
 def event_id(record: Record) -> str:
