@@ -2,23 +2,23 @@
 
 from typing import Any
 
-import marshmallow as ma
+from flask import Response
 from marshmallow import fields, validate
 
 from rest_api.auth import Rule, allow, current_principal
 from rest_api.models.article import Article
 from rest_api.query.conditions import Column, ColumnType, Order, Query, Shape
+from rest_api.query.exact_json import encode
 from rest_api.query.sql import Page, Source
 from rest_api.request import session
+from rest_api.resources.article_operations import CONTENT, TITLE, BatchSchema, operations_of
 from rest_api.resources.listing import lists
 from rest_api.resources.wire import (
     Blueprint,
-    StrictBoolean,
     Time,
     WholeNumber,
     WireSchema,
     if_match,
-    invalid_fields,
     json_body,
 )
 from rest_api.services import article_batches, articles
@@ -60,10 +60,6 @@ class ArticleSchema(WireSchema):
     updated_at = Time(metadata={"description": "when it was changed last"})
 
 
-TITLE = validate.Length(min=1, max=200)
-CONTENT = validate.Length(max=100_000)
-
-
 class NewArticleSchema(WireSchema):
     """A new article, or all of one that is there."""
 
@@ -83,50 +79,6 @@ class ArticleChangeSchema(WireSchema):
     title = fields.String(validate=TITLE, metadata={"example": "Lakes in winter"})
     content = fields.String(validate=CONTENT, metadata={"description": "at most 100,000 characters"})
     version = WholeNumber(validate=validate.Range(1, 2**31 - 1), metadata={"description": "409 when stale"})
-
-
-class OperationSchema(WireSchema):
-    """One change of a batch: by `id`, or by `origin`, `external_id` and `external_version`."""
-
-    op = fields.String(required=True, validate=validate.OneOf(["upsert", "delete"]), metadata={"example": "upsert"})
-    id = WholeNumber(
-        validate=validate.Range(1, 2**63 - 1),
-        metadata={"description": "number of an article that is there, in the place of origin and external_id"},
-    )
-    origin = fields.String(validate=validate.Length(1, 64), metadata={"example": "base_a"})
-    external_id = fields.String(validate=validate.Length(1, 200), metadata={"example": "17"})
-    external_version = WholeNumber(validate=validate.Range(-(2**63), 2**63 - 1), metadata={"example": 3})
-    title = fields.String(validate=TITLE, metadata={"example": "Lakes in autumn"})
-    content = fields.String(validate=CONTENT, metadata={"example": "The water is clear now."})
-    repair = StrictBoolean(metadata={"description": "apply whatever the version"})
-
-    @ma.validates_schema
-    def is_complete(self, data: dict[str, Any], **_: Any) -> None:
-        """One way to name the article, and all that the change needs."""
-        if ("id" in data) == ("origin" in data or "external_id" in data):
-            raise ma.ValidationError("name the article by id, or by origin and external_id", "id")
-        if "id" not in data:
-            _require(data, "origin", "external_id", "external_version")
-        if data.get("op") == "upsert":
-            _require(data, "title", "content")
-
-
-def _require(data: dict[str, Any], *names: str) -> None:
-    missing = {name: ["Missing data for required field."] for name in names if name not in data}
-    if missing:
-        raise ma.ValidationError(missing)
-
-
-class BatchSchema(WireSchema):
-    """Up to 1,000 changes; valid ones commit together."""
-
-    operations = fields.List(
-        fields.Nested(OperationSchema),
-        required=True,
-        validate=validate.Length(1, 1_000),
-        metadata={"description": "the changes, in the order in which they apply"},
-    )
-    dry_run = StrictBoolean(metadata={"description": "say what would become of each, and change nothing"})
 
 
 class OutcomeSchema(WireSchema):
@@ -212,19 +164,20 @@ def delete_article(article_id: int) -> None:
 @blueprint.doc(requestBody={"required": True, "content": {"application/json": {"schema": BatchSchema}}})
 @blueprint.response(200, BatchAnswerSchema)
 @allow(Rule.EDITOR, body_limit="batch_bytes")
-def apply_batch() -> dict[str, Any]:
+def apply_batch() -> Response:
     """Apply up to 1,000 changes from elsewhere; newest wins, and those that cannot be applied are named."""
     body = json_body()
-    accepted, rejected = _operations(body)
+    accepted, rejected = operations_of(body)
     apply = article_batches.rehearse_batch if body.get("dry_run") else article_batches.apply_batch
     outcomes, refused = apply(session(), accepted)
-    return {
+    answer = {
         "data": [
             {"index": each.index, "id": each.article.id if each.article else None, "outcome": each.outcome}
             for each in outcomes
         ],
-        "errors": sorted([*rejected, *refused], key=lambda rejection: rejection.index),
+        "errors": [vars(each) for each in sorted([*rejected, *refused], key=lambda rejection: rejection.index)],
     }
+    return Response(encode(answer), mimetype="application/json")
 
 
 def _change(article_id: int, body: dict[str, Any]) -> tuple[Article, int, dict[str, str]]:
@@ -235,47 +188,3 @@ def _change(article_id: int, body: dict[str, Any]) -> tuple[Article, int, dict[s
 
 def _tag(article: Article) -> dict[str, str]:
     return {"ETag": f'"{articles.etag(article)}"'}
-
-
-_OPERATION = OperationSchema()
-_ENVELOPE = BatchSchema(exclude=["operations"])
-
-
-def _operations(
-    body: Any,
-) -> tuple[list[article_batches.Operation], list[article_batches.Rejection]]:
-    raw = _raw_operations(body)
-    accepted, rejected = [], []
-    for index, item in enumerate(raw):
-        try:
-            accepted.append(_operation(index, _OPERATION.load(item)))
-        except ma.ValidationError as error:
-            detail = invalid_fields(error.messages_dict, _OPERATION).detail
-            rejected.append(article_batches.Rejection(index, "invalid", detail))
-    return accepted, rejected
-
-
-def _raw_operations(body: Any) -> list[Any]:
-    envelope = {name: value for name, value in body.items() if name != "operations"} if isinstance(body, dict) else body
-    problems = _ENVELOPE.validate(envelope) if isinstance(envelope, dict) else {"_schema": ["Not an object."]}
-    if problems:
-        raise invalid_fields(problems, BatchSchema())
-    raw = body.get("operations")
-    if not isinstance(raw, list) or not 1 <= len(raw) <= article_batches.MAX_OPERATIONS:
-        detail = f"expected a list of 1 to {article_batches.MAX_OPERATIONS} operations"
-        raise invalid_fields({"operations": [detail]}, BatchSchema())
-    return raw
-
-
-def _operation(index: int, item: dict[str, Any]) -> article_batches.Operation:
-    source = (item["origin"], item["external_id"]) if "id" not in item else None
-    return article_batches.Operation(
-        index,
-        item["op"],
-        item.get("id"),
-        source,
-        item.get("external_version", 0),
-        item.get("title", ""),
-        item.get("content", ""),
-        item.get("repair", False),
-    )

@@ -1,22 +1,14 @@
 """Batches of articles from elsewhere: the newest version wins, whatever order and however often changes arrive."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from rest_api.database import utc_now
-from rest_api.models.article import Article, ArticleTombstone
-from rest_api.services import articles, digests
+from rest_api.services import articles
+from rest_api.services.article_drafts import Draft, Drafts, Source
 
 MAX_OPERATIONS = 1_000
-LOOKUP_ROWS = 400
-Source = tuple[str, str]
-Stored = TypeVar("Stored", Article, ArticleTombstone)
 
 
 @dataclass(frozen=True)
@@ -39,7 +31,7 @@ class Outcome:
 
     index: int
     outcome: str
-    article: Article | None
+    article: Draft | None
 
 
 @dataclass(frozen=True)
@@ -49,16 +41,6 @@ class Rejection:
     index: int
     code: str
     detail: str
-
-
-@dataclass
-class _State:
-    """The articles and tombstones a batch touches, as they change from operation to operation."""
-
-    by_id: dict[int, Article]
-    by_source: dict[Source, Article]
-    tombstones: dict[Source, ArticleTombstone]
-    told: list[tuple[str, Article]] = field(default_factory=list)
 
 
 def judge(op: str, version: int, stored: int | None, tombstone: int | None, *, same_content: bool) -> str:
@@ -85,65 +67,69 @@ def _judge_delete(version: int, stored: int | None, tombstone: int | None) -> st
 
 def apply_batch(session: Session, operations: Sequence[Operation]) -> tuple[list[Outcome], list[Rejection]]:
     """Apply operations in their order; those on unknown ids are rejected, the others stand."""
-    state = _load(session, operations)
-    outcomes, rejections = _apply_all(session, state, operations)
-    for event_type, article in state.told:
-        articles.tell(session, event_type, article)
+    drafts = _load(session, operations)
+    outcomes, rejections = _apply_all(drafts, operations)
+    for event_type, draft in drafts.told:
+        articles.tell(session, event_type, draft)
     return outcomes, rejections
 
 
 def rehearse_batch(session: Session, operations: Sequence[Operation]) -> tuple[list[Outcome], list[Rejection]]:
     """What `apply_batch` would do; everything is as before. Articles that are not there have no number."""
     attempt = session.begin_nested()
-    outcomes, rejections = _apply_all(session, _load(session, operations), operations)
+    outcomes, rejections = _apply_all(_load(session, operations), operations)
     attempt.rollback()
-    return [replace(each, article=_if_there(session, each.article)) for each in outcomes], rejections
+    return [replace(each, article=_if_there(each.article)) for each in outcomes], rejections
 
 
-def _if_there(session: Session, article: Article | None) -> Article | None:
-    return article if article is not None and article in session else None
+def _if_there(draft: Draft | None) -> Draft | None:
+    return None if draft is None or draft.is_new else draft
 
 
-def _apply_all(
-    session: Session, state: _State, operations: Sequence[Operation]
-) -> tuple[list[Outcome], list[Rejection]]:
+def _load(session: Session, operations: Sequence[Operation]) -> Drafts:
+    ids = {operation.id for operation in operations if operation.id is not None}
+    return Drafts.load(session, ids, {operation.source for operation in operations if operation.source is not None})
+
+
+def _apply_all(drafts: Drafts, operations: Sequence[Operation]) -> tuple[list[Outcome], list[Rejection]]:
     outcomes: list[Outcome] = []
     rejections: list[Rejection] = []
     for operation in operations:
-        result = _apply(session, state, operation)
+        result = _apply(drafts, operation)
         if isinstance(result, Outcome):
             outcomes.append(result)
         else:
             rejections.append(result)
-    session.flush()
+    drafts.write()
     return outcomes, rejections
 
 
-def _apply(session: Session, state: _State, operation: Operation) -> Outcome | Rejection:
-    if operation.source is None:
-        return _apply_by_id(session, state, operation)
-    stored = state.by_source.get(operation.source)
-    grave = state.tombstones.get(operation.source)
-    outcome = _judge(operation, stored, grave)
+def _apply(drafts: Drafts, operation: Operation) -> Outcome | Rejection:
+    source = operation.source
+    if source is None:
+        return _apply_by_id(drafts, operation)
+    stored = drafts.by_source.get(source)
+    outcome = _judge(operation, stored, drafts.graves.get(source))
     if outcome == "created":
-        stored = _create(session, state, operation)
+        stored = drafts.create(source, operation.external_version, operation.title, operation.content)
     elif outcome == "updated" and stored is not None:
-        _update(state, stored, operation)
+        drafts.change(stored, operation.external_version, operation.title, operation.content)
     elif outcome == "deleted":
-        _delete_from_source(session, state, operation, stored)
+        if stored is not None:
+            drafts.remove(stored)
+        drafts.bury(source, operation.external_version)
     return Outcome(operation.index, outcome, stored)
 
 
-def _judge(operation: Operation, stored: Article | None, grave: ArticleTombstone | None) -> str:
+def _judge(operation: Operation, stored: Draft | None, grave_version: int | None) -> str:
     same = stored is not None and (stored.title, stored.content) == (operation.title, operation.content)
     stored_version = None if stored is None else stored.external_version or 0
     if operation.repair:
         return _judge_repair(operation, stored, is_same=same and stored_version == operation.external_version)
-    grave_version = grave.external_version if grave else None
     return judge(operation.op, operation.external_version, stored_version, grave_version, same_content=same)
 
 
-def _judge_repair(operation: Operation, stored: Article | None, *, is_same: bool) -> str:
+def _judge_repair(operation: Operation, stored: Draft | None, *, is_same: bool) -> str:
     if operation.op == "delete":
         return "deleted"
     if stored is None:
@@ -151,108 +137,16 @@ def _judge_repair(operation: Operation, stored: Article | None, *, is_same: bool
     return "unchanged" if is_same else "updated"
 
 
-def _apply_by_id(session: Session, state: _State, operation: Operation) -> Outcome | Rejection:
-    stored = state.by_id.get(operation.id or 0)
+def _apply_by_id(drafts: Drafts, operation: Operation) -> Outcome | Rejection:
+    stored = drafts.by_id.get(operation.id or 0)
     if stored is None:
         return Rejection(operation.index, "not_found", "There is no such article")
     if operation.op == "delete":
-        _remove(session, state, stored)
-        articles.bury(session, stored)
+        drafts.remove(stored)
+        if stored.source is not None:
+            drafts.bury(stored.source, stored.external_version or 0)
         return Outcome(operation.index, "deleted", stored)
     if (stored.title, stored.content) == (operation.title, operation.content):
         return Outcome(operation.index, "unchanged", stored)
-    _set(state, stored, operation)
+    drafts.change(stored, stored.external_version, operation.title, operation.content)
     return Outcome(operation.index, "updated", stored)
-
-
-def _create(session: Session, state: _State, operation: Operation) -> Article:
-    assert operation.source is not None  # noqa: S101  (an operation without one went by its id)
-    now = utc_now()
-    article = Article(
-        title=operation.title,
-        content=operation.content,
-        origin=operation.source[0],
-        external_id=operation.source[1],
-        external_version=operation.external_version,
-        version=1,
-        created_at=now,
-        updated_at=now,
-    )
-    digests.stamp(article)
-    grave = state.tombstones.pop(operation.source, None)
-    if grave is not None:
-        session.flush()  # a row of this source may have gone in this very batch, and inserts are written first
-        session.delete(grave)
-    session.add(article)
-    state.by_source[operation.source] = article
-    state.told.append(("article.created", article))
-    return article
-
-
-def _update(state: _State, article: Article, operation: Operation) -> None:
-    article.external_version = operation.external_version
-    _set(state, article, operation)
-
-
-def _set(state: _State, article: Article, operation: Operation) -> None:
-    article.title, article.content = operation.title, operation.content
-    article.version += 1
-    article.updated_at = utc_now()
-    digests.stamp(article)
-    state.told.append(("article.updated", article))
-
-
-def _delete_from_source(session: Session, state: _State, operation: Operation, stored: Article | None) -> None:
-    assert operation.source is not None  # noqa: S101
-    if stored is not None:
-        _remove(session, state, stored)
-    origin, external_id = operation.source
-    grave = state.tombstones.get(operation.source)
-    if grave is None:
-        grave = ArticleTombstone(origin=origin, external_id=external_id)
-        session.add(grave)
-        state.tombstones[operation.source] = grave
-    grave.external_version = operation.external_version
-    grave.deleted_at = utc_now()
-
-
-def _remove(session: Session, state: _State, article: Article) -> None:
-    if article in session.new:  # created in this very batch, it has no row yet
-        session.flush()
-    state.by_id.pop(article.id, None)
-    if article.origin is not None and article.external_id is not None:
-        state.by_source.pop((article.origin, article.external_id), None)
-    session.delete(article)
-    state.told.append(("article.deleted", article))
-
-
-def _load(session: Session, operations: Iterable[Operation]) -> _State:
-    operations = list(operations)
-    ids = sorted({operation.id for operation in operations if operation.id is not None})
-    sources = sorted({operation.source for operation in operations if operation.source is not None})
-    found: list[Article] = []
-    graves: list[ArticleTombstone] = []
-    for chunk in _chunks(ids):
-        found += session.scalars(select(Article).where(Article.id.in_(chunk)).with_for_update())
-    for origin, group in groupby(sources, key=itemgetter(0)):
-        for chunk in _chunks([external_id for _, external_id in group]):
-            found += session.scalars(_from_source(Article, origin, chunk))
-            graves += session.scalars(_from_source(ArticleTombstone, origin, chunk))
-    return _State(
-        by_id={article.id: article for article in found},
-        by_source={
-            (article.origin, article.external_id): article
-            for article in found
-            if article.origin is not None and article.external_id is not None
-        },
-        tombstones={(grave.origin, grave.external_id): grave for grave in graves},
-    )
-
-
-def _from_source(model: type[Stored], origin: str, external_ids: Sequence[str]) -> Select[Stored]:
-    is_wanted = (model.origin == origin) & model.external_id.in_(external_ids)
-    return select(model).where(is_wanted).with_for_update()
-
-
-def _chunks(values: Sequence[Any]) -> Iterable[Sequence[Any]]:
-    return (values[start : start + LOOKUP_ROWS] for start in range(0, len(values), LOOKUP_ROWS))

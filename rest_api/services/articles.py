@@ -8,6 +8,7 @@ from rest_api.database import utc_now
 from rest_api.errors import Conflict, NotFound, PreconditionFailed
 from rest_api.models.article import Article, ArticleTombstone
 from rest_api.services import digests, events
+from rest_api.services.article_drafts import Draft
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def bury(session: Session, article: Article) -> None:
     )
 
 
-def tell(session: Session, event_type: str, article: Article) -> None:
+def tell(session: Session, event_type: str, article: Article | Draft) -> None:
     """Leave the event of a change: the article as it is after it."""
     data = {
         "id": article.id,

@@ -51,11 +51,19 @@ class Range:
 
 def stamp(article: Article) -> None:
     """Keep what digests are made of in step with an article; every writer calls it after its last change."""
-    if article.external_id is None:
-        return
-    article.external_number = whole_number(article.external_id)
-    hashed = row_hash(article.external_id, article.external_version or 0, article.title, article.content)
-    article.row_hash = hashed - _MODULUS if hashed >= _LARGEST else hashed
+    article.external_number, article.row_hash = marks(
+        article.external_id, article.external_version, article.title, article.content
+    )
+
+
+def marks(
+    external_id: str | None, external_version: int | None, title: str, content: str
+) -> tuple[int | None, int | None]:
+    """The number and the hash that go into an article's row; none where it is not from elsewhere."""
+    if external_id is None:
+        return None, None
+    hashed = row_hash(external_id, external_version or 0, title, content)
+    return whole_number(external_id), hashed - _MODULUS if hashed >= _LARGEST else hashed
 
 
 def row_hash(external_id: str, external_version: int, title: str, content: str) -> int:

@@ -80,6 +80,60 @@ def test_a_synced_article_has_no_author(editor: Caller) -> None:
     assert editor.get("/articles?origin=a&external_id=eq.1").json["data"][0]["author_id"] is None
 
 
+def test_an_article_named_by_id_and_by_source_in_one_batch_is_one(editor: Caller) -> None:
+    number = apply(editor, upsert(1))["data"][0]["id"]
+    assert (
+        outcomes(editor, {"op": "upsert", "id": number, "title": "B", "content": "c"}, upsert(2, "C"))
+        == ["updated"] * 2
+    )
+    row = editor.get("/articles").json["data"][0]
+    assert (row["title"], row["external_version"], row["version"]) == ("C", 2, 3)
+
+
+def test_what_comes_and_goes_again_and_again_in_one_batch_ends_as_the_last_change_says(editor: Caller) -> None:
+    changes = [upsert(1, "a"), delete(2), upsert(3, "b"), delete(4), upsert(5, "c"), upsert(6, "d")]
+    ends = ["created", "deleted", "created", "deleted", "created", "updated"]
+    answer = apply(editor, *changes)
+    assert [each["outcome"] for each in answer["data"]] == ends
+    assert [row["title"] for row in editor.get("/articles").json["data"]] == ["d"]
+    assert outcomes(editor, delete(7), delete(8)) == ["deleted", "deleted"]
+    assert outcomes(editor, upsert(8), upsert(9)) == ["stale", "created"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"op": "delete"},
+        {"op": "merge"},
+        {"op": ["upsert"]},
+        {"origin": ""},
+        {"origin": "x" * 65},
+        {"external_id": ""},
+        {"external_id": "x" * 201},
+        {"external_id": 1},
+        {"external_version": "1"},
+        {"external_version": True},
+        {"title": ""},
+        {"title": "x" * 201},
+        {"title": None},
+        {"content": "x" * 100_001},
+        {"content": ["x"]},
+    ],
+    ids=str,
+)
+def test_one_member_that_is_wrong_makes_no_operation(editor: Caller, change: dict[str, Any]) -> None:
+    answer = apply(editor, {**upsert(1), **change}, upsert(1, external_id="2"))
+    assert [each["index"] for each in answer["errors"]] == ([] if change == {"op": "delete"} else [0])
+    assert answer["data"][-1]["outcome"] == "created"
+
+
+def test_the_largest_of_each_member_is_taken(editor: Caller) -> None:
+    largest = {"origin": "o" * 64, "external_id": "i" * 200, "title": "t" * 200, "content": "c" * 100_000}
+    assert (
+        outcomes(editor, {**upsert(2**63 - 1), **largest}, {**upsert(-(2**63)), "external_id": "2"}) == ["created"] * 2
+    )
+
+
 def test_repair_applies_whatever_the_version(editor: Caller) -> None:
     outcomes(editor, upsert(9, "new"))
     assert outcomes(editor, upsert(3, "repaired", repair=True)) == ["updated"]
