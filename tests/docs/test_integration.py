@@ -1,4 +1,4 @@
-"""`docs/INTEGRATION.md` names every option and exit code of the script, and defines the hash that is used."""
+"""`docs/INTEGRATION.md` names every option and exit code of script and producer, and defines the hash that is used."""
 
 import re
 from pathlib import Path
@@ -6,19 +6,29 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from integration import diff, errors, sync_script
+from integration import diff, errors, kafka_producer, sync_script
 from integration.rows import row_hash
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "INTEGRATION.md").read_text(encoding="utf-8")
 CODES = [
     errors.ROWS_PARKED,
     errors.DIFFERENCES_FOUND,
-    *(each.exit_code for each in errors.Stop.__subclasses__()),
+    *(
+        each.exit_code
+        for kind in (errors.Stop, errors.Away)
+        for each in kind.__subclasses__()
+        if each is not errors.Away
+    ),
 ]
 
 
 def test_every_option_is_described() -> None:
-    options = {name for command in (sync_script.main, diff.main) for each in command.params for name in each.opts}
+    options = {
+        name
+        for command in (sync_script.main, diff.main, kafka_producer.main)
+        for each in command.params
+        for name in each.opts
+    }
     assert [name for name in options if not re.search(rf"`[^`\n]*{name}\b", DOCUMENT)] == []
 
 
