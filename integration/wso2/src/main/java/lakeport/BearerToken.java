@@ -16,7 +16,8 @@ import org.apache.synapse.core.axis2.Axis2MessageContext;
 import org.apache.synapse.mediators.AbstractMediator;
 
 /**
- * Puts the route's own token on a message; on an answer of 401 it forgets the token.
+ * Puts the route's own token on a message. Where the property `lakeport.status` is set the message is the core's answer,
+ * and 401 forgets the token.
  *
  * <p>Logs in at CORE_URL as LAKEPORT_USERNAME with LAKEPORT_PASSWORD, all of the environment, and again when a fifth of
  * the token's life is left. After a login that failed, messages fail at once until a pause is over: a second where no
@@ -47,8 +48,9 @@ public final class BearerToken extends AbstractMediator {
     @Override
     public boolean mediate(MessageContext message) {
         var axis2 = ((Axis2MessageContext) message).getAxis2MessageContext();
-        if (message.isResponse()) {
-            if ("401".equals(String.valueOf(axis2.getProperty("HTTP_SC")))) {
+        Object status = message.getProperty("lakeport.status");
+        if (status != null) {
+            if ("401".equals(status.toString())) {
                 forget();
             }
             return true;

@@ -1,0 +1,1 @@
+"""What holds for a Micro Integrator project: its shape, its references, and that nothing gets lost."""
