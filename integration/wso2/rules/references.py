@@ -1,10 +1,12 @@
 """What artifacts name of one another is there, and is used."""
 
+import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 from integration.wso2.project import SYNAPSE, Artifact, Finding, Project, named_sequences
 
+PLACEHOLDER = re.compile(r":([a-z_]+)")
 ATTRIBUTES = {"targetEndpoint": "endpoint", "messageStore": "messageStore"}
 
 
@@ -72,12 +74,9 @@ def data_services(project: Project) -> Iterator[Finding]:
 
 
 def _placeholders(service: Artifact, query: Element) -> Iterator[Finding]:
-    sql = query.findtext("sql") or ""
-    for name in _names(query, "param"):
-        if f":{name}" not in sql:
-            yield service.finding(f"the query {query.get('id')} has a parameter {name} that its SQL does not take")
-    if sql.count(":") != len(_names(query, "param")):
-        yield service.finding(f"the query {query.get('id')} takes something that is no parameter")
+    taken = set(PLACEHOLDER.findall(query.findtext("sql") or ""))
+    for name in sorted(taken ^ _names(query, "param")):
+        yield service.finding(f"the query {query.get('id')} and its SQL do not agree about the parameter {name}")
 
 
 def _call_query(service: Artifact, operation: Element, queries: dict[str, Element]) -> Iterator[Finding]:
