@@ -132,6 +132,13 @@ class CoreClient:
             raise CoreRefused(f"The core refused GET {path}: {answer.detail}")
         return answer
 
+    def ask(self, path: str, question: Any) -> Any:
+        """The body of a POST that changes nothing. Raises CoreRefused for every refusal."""
+        answer = self._call(Call("POST", path, lambda body: body, orjson.dumps(question)))
+        if isinstance(answer, Refused):
+            raise CoreRefused(f"The core refused POST {path}: {answer.detail}")
+        return answer
+
     def _call(self, call: Call, most_failures: float = inf) -> Any:
         deadline = time.monotonic() + self._patience_seconds
         attempts = failures = 0

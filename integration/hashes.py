@@ -1,21 +1,25 @@
 """Hashes of base A's articles summed by ranges of keys: in the database where it can, else over one read of all."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, Text, cast, func, inspect, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, Text, cast, column, func, inspect, literal, select
+from sqlalchemy import values as sql_values
 from sqlalchemy.dialects.postgresql import BIT
 
 from integration.rows import MODULUS, Row, row_hash
 from integration.sources import FETCHED_ROWS, Source, Stream, raw, version_of
 
-CHECKSUM = "lakeport_checksum"
 WHOLE_NUMBER = re.compile("0|-?[1-9][0-9]{0,18}")
-PUSHED_DOWN = ("sqlite", "postgresql")
+LEAST, LARGEST = -(2**63), 2**63 - 1
+SPANS_AT_ONCE = 1_000
+Checksum = tuple[int, int]
+"""How many articles there are, and the sum of their hashes."""
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,11 @@ class Span:
 class Hashes(Protocol):
     """What a comparison asks of base A."""
 
-    def checksum(self, span: Span) -> tuple[int, int]:
-        """How many articles there are, and the sum of their hashes."""
+    def checksums(self, spans: Sequence[Span]) -> list[Checksum]:
+        """That of each span."""
 
     def rows(self, span: Span) -> Iterator[Row]:
-        """Them, in the order of their keys."""
+        """The articles of a span, in the order of their keys."""
 
 
 def hash_of(row: Row) -> int | None:
@@ -52,60 +56,61 @@ def _hash(external_id: str, version: int | None, title: Any, content: Any) -> in
 
 def hashes_of(source: Source, order: str) -> Hashes:
     """The quickest way to have the hashes of a source in the order that the core has its ids in."""
-    stream = source.articles()
-    if order == "integer" and source.engine.dialect.name in PUSHED_DOWN and _has_whole_keys(source):
-        return DatabaseHashes(source, stream)
+    if order == "integer" and has_whole_keys(source):
+        if source.engine.dialect.name == "postgresql":
+            return DatabaseHashes(source, source.articles())
+        if source.engine.dialect.name == "sqlite":
+            return ScannedHashes(source, source.articles())
     return MemoryHashes(source, order)
 
 
-def _has_whole_keys(source: Source) -> bool:
+def has_whole_keys(source: Source) -> bool:
+    """Whether all keys are whole numbers, as their column says."""
     schema, _, bare = source.mapping.articles.table.rpartition(".")
     with source.reading() as connection:
         columns = {each["name"]: each["type"] for each in inspect(connection).get_columns(bare, schema or None)}
     return isinstance(columns[source.mapping.articles.id], Integer)
 
 
+def _rows_between(source: Source, stream: Stream, span: Span) -> Iterator[Row]:
+    within = [stream.key >= raw(span.first)] if span.first is not None else []
+    within += [stream.key < raw(span.last)] if span.last is not None else []
+    statement = stream.statement.where(*within).order_by(stream.key)
+    with source.reading() as connection:
+        for found in connection.execute(statement, execution_options={"yield_per": FETCHED_ROWS}):
+            yield stream.make(found)
+
+
 @dataclass(frozen=True)
 class DatabaseHashes:
-    """Sums made by the database itself: rows leave it only where a comparison asks for them."""
+    """Sums made by PostgreSQL itself: rows leave it only where a comparison asks for them."""
 
     source: Source
     stream: Stream
 
-    def checksum(self, span: Span) -> tuple[int, int]:
+    def checksums(self, spans: Sequence[Span]) -> list[Checksum]:
+        chunks = (spans[start : start + SPANS_AT_ONCE] for start in range(0, len(spans), SPANS_AT_ONCE))
+        return [found for chunk in chunks for found in self._checksums(chunk)]
+
+    def _checksums(self, spans: Sequence[Span]) -> Iterator[Checksum]:
+        columns = column("place", BigInteger), column("first", BigInteger), column("last", BigInteger)
+        asked = sql_values(*columns, name="asked").data([(place, *_ends(span)) for place, span in enumerate(spans)])
+        c = asked.c
+        joined = asked.join(self.stream.of, self.stream.key.between(c.first, c.last))
+        summed = select(c.place, func.count(), self._sum()).select_from(joined).group_by(c.place)
         with self.source.reading() as connection:
-            if connection.dialect.name == "sqlite":
-                driver: Any = connection.connection.dbapi_connection
-                driver.create_aggregate(CHECKSUM, 4, _Sum)
-            found = connection.execute(
-                select(func.count(), self._sum(connection.dialect.name)).where(*self._within(span))
-            )
-            count, total = found.one()
-        return count, int(total or 0) % MODULUS
+            found = {place: (count, int(total) % MODULUS) for place, count, total in connection.execute(summed)}
+        return (found.get(place, (0, 0)) for place in range(len(spans)))
 
     def rows(self, span: Span) -> Iterator[Row]:
-        statement = self.stream.statement.where(*self._within(span)).order_by(self.stream.key)
-        with self.source.reading() as connection:
-            for found in connection.execute(statement, execution_options={"yield_per": FETCHED_ROWS}):
-                yield self.stream.make(found)
+        return _rows_between(self.source, self.stream, span)
 
-    def _within(self, span: Span) -> Iterator[ColumnElement[bool]]:
-        if span.first is not None:
-            yield self.stream.key >= raw(span.first)
-        if span.last is not None:
-            yield self.stream.key < raw(span.last)
-
-    def _sum(self, dialect: str) -> ColumnElement[Any]:
-        mapped, of = self.source.mapping.articles, self.stream.of
-        version = mapped.row_version or mapped.updated_at
-        columns = [of.c[name] for name in (mapped.id, version, mapped.title, mapped.content)]
-        return func.lakeport_checksum(*columns) if dialect == "sqlite" else self._sha256(*columns)
-
-    def _sha256(self, *columns: ColumnElement[Any]) -> ColumnElement[Any]:
+    def _sum(self) -> ColumnElement[Any]:
         """The sum in PostgreSQL's own words, of the definition in docs/INTEGRATION.md."""
-        key, title, content = (cast(columns[place], Text) for place in (0, 2, 3))
-        microseconds = cast(func.extract("epoch", columns[1]) * literal(1_000_000), BigInteger)
-        version = columns[1] if self.source.mapping.articles.row_version else microseconds
+        mapped, of = self.source.mapping.articles, self.stream.of
+        key, title, content = (cast(of.c[name], Text) for name in (mapped.id, mapped.title, mapped.content))
+        microseconds = cast(func.extract("epoch", of.c[mapped.updated_at]) * literal(1_000_000), BigInteger)
+        version = of.c[mapped.row_version] if mapped.row_version else microseconds
         text = func.concat(
             func.octet_length(key), ":", key, version, ":", func.octet_length(title), ":", title, content
         )
@@ -114,19 +119,36 @@ class DatabaseHashes:
         return func.sum(cast(hashed, Numeric))
 
 
-class _Sum:
-    """SQLite's aggregate: the sum of the hashes of rows as a stream reads them, as text, since it may pass 64 bits."""
+def _ends(span: Span) -> tuple[int, int]:
+    """Both ends of a span of whole numbers, within."""
+    return LEAST if span.first is None else span.first, LARGEST if span.last is None else span.last - 1
 
-    def __init__(self) -> None:
-        self._total = 0
 
-    def step(self, key: Any, version: Any, title: Any, content: Any) -> None:
-        """Add a row."""
-        self._total += _hash(str(key), version_of(version), title, content) or 0
+class ScannedHashes:
+    """Whole keys and the sums of the hashes up to each, of one read in their order: 16 bytes for each article."""
 
-    def finalize(self) -> str:
-        """The sum."""
-        return str(self._total % MODULUS)
+    def __init__(self, source: Source, stream: Stream) -> None:
+        self._source, self._stream = source, stream
+        self._keys, self._sums = array("q"), array("Q", [0])
+        total = 0
+        statement = stream.statement.order_by(stream.key)
+        with source.reading() as connection:
+            for _, key, version, title, content in connection.execute(
+                statement, execution_options={"yield_per": FETCHED_ROWS}
+            ):
+                total = (total + (_hash(str(key), version_of(version), title, content) or 0)) % MODULUS
+                self._keys.append(key)
+                self._sums.append(total)
+
+    def checksums(self, spans: Sequence[Span]) -> list[Checksum]:
+        return [self._checksum(*_ends(span)) for span in spans]
+
+    def _checksum(self, first: int, last: int) -> Checksum:
+        begin, end = bisect_left(self._keys, first), bisect_right(self._keys, last)
+        return max(0, end - begin), (self._sums[max(begin, end)] - self._sums[begin]) % MODULUS
+
+    def rows(self, span: Span) -> Iterator[Row]:
+        return _rows_between(self._source, self._stream, span)
 
 
 class MemoryHashes:
@@ -146,9 +168,9 @@ class MemoryHashes:
         self._keys = [each[2] for each in found]
         self._sums = [0, *accumulate(each[1] for each in found)]
 
-    def checksum(self, span: Span) -> tuple[int, int]:
-        first, last = self._ends(span)
-        return last - first, (self._sums[last] - self._sums[first]) % MODULUS
+    def checksums(self, spans: Sequence[Span]) -> list[Checksum]:
+        places = map(self._ends, spans)
+        return [(last - first, (self._sums[last] - self._sums[first]) % MODULUS) for first, last in places]
 
     def rows(self, span: Span) -> Iterator[Row]:
         first, last = self._ends(span)

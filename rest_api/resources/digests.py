@@ -1,6 +1,6 @@
 """`/articles/digest`: checksums of synced articles, by which two databases are compared without sending their rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask import Response, request
@@ -14,11 +14,13 @@ from rest_api.query.exact_json import encode
 from rest_api.query.values import from_text, wrong
 from rest_api.request import recorded, session
 from rest_api.resources.listing import given_pairs
-from rest_api.resources.wire import Blueprint, WireSchema
+from rest_api.resources.wire import Blueprint, WholeNumber, WireSchema
 from rest_api.services import digests
 from rest_api.services.digests import Part, Range
 
 MAX_PARTS = 1_000
+MAX_RANGES = 1_000
+MOST_PARTS_IN_ALL = 20_000
 DEFAULT_PARTS = 16
 READ = ["external_id", "external_version", "title", "content"]
 ORIGIN = Column("origin", ColumnType.TEXT)
@@ -26,6 +28,9 @@ PARTS = Column("parts", ColumnType.INTEGER)
 BOUNDS = ("from", "to")
 PARAMETERS = ("origin", *BOUNDS, "parts")
 blueprint = Blueprint("digests", __name__, url_prefix="/articles", description="Checksums of synced articles")
+
+
+ID = validate.Length(1, 200)
 
 
 class PartSchema(WireSchema):
@@ -52,6 +57,42 @@ class DigestSchema(WireSchema):
         validate=validate.OneOf(("integer", "bytes")),
         metadata={"description": "order of external ids: as integers where all and the bounds are, else by bytes"},
     )
+
+
+class RangeSchema(WireSchema):
+    """External ids from one to another, both within; open where an end is missing."""
+
+    from_ = fields.String(validate=ID, data_key="from", metadata={"description": "the first id", "example": "1"})
+    to = fields.String(validate=ID, metadata={"description": "the last id", "example": "500"})
+
+
+class RangesSchema(WireSchema):
+    """An origin's ranges of external ids, and in how many parts each is wanted."""
+
+    origin = fields.String(required=True, validate=validate.Length(1, 64), metadata={"example": "base_a"})
+    ranges = fields.List(
+        fields.Nested(RangeSchema),
+        required=True,
+        validate=validate.Length(1, MAX_RANGES),
+        metadata={"description": "the ranges; with `parts` they ask for at most 20,000 parts"},
+    )
+    parts = WholeNumber(
+        load_default=DEFAULT_PARTS,
+        validate=validate.Range(1, MAX_PARTS),
+        metadata={"description": "at most so many parts of each range"},
+    )
+
+
+class RangeDigestSchema(WireSchema):
+    """What is there of a range."""
+
+    parts = fields.List(fields.Nested(PartSchema), required=True, metadata={"description": "its parts, in their order"})
+
+
+class RangeDigestsSchema(DigestSchema):
+    """The ranges, in the order in which they were asked for."""
+
+    data = fields.List(fields.Nested(RangeDigestSchema), required=True, metadata={"description": "the ranges"})
 
 
 def _parameter(name: str, schema: dict[str, Any], description: str, **more: Any) -> dict[str, Any]:
@@ -85,14 +126,37 @@ def digest_articles() -> Response:
     """Checksums of an origin's articles by ranges of external ids, in parts of like sizes."""
     given = _given()
     most = _parts(given.get("parts"))
-    has_texts = not _are_integers(given) or digests.has_texts(session(), given["origin"])
+    order, (parts,) = _digests(given["origin"], [{name: given[name] for name in BOUNDS if name in given}], most)
+    return Response(encode({"data": parts, "order": order}), mimetype="application/json")
+
+
+@blueprint.route("/digest", methods=["POST"])
+@blueprint.arguments(RangesSchema)
+@blueprint.response(200, RangeDigestsSchema)
+@allow(Rule.READER)
+def digest_ranges(body: dict[str, Any]) -> Response:
+    """Checksums of many ranges of an origin's external ids at once; nothing is changed."""
+    if len(body["ranges"]) * body["parts"] > MOST_PARTS_IN_ALL:
+        raise wrong("parts", f"Ranges and parts ask for more than {MOST_PARTS_IN_ALL:,} parts")
+    named = ({"from": each.get("from_"), "to": each.get("to")} for each in body["ranges"])
+    ranges = [{name: text for name, text in each.items() if text is not None} for each in named]
+    order, found = _digests(body["origin"], ranges, body["parts"])
+    return Response(
+        encode({"data": [{"parts": parts} for parts in found], "order": order}), mimetype="application/json"
+    )
+
+
+def _digests(origin: str, ranges: Sequence[Mapping[str, str]], most: int) -> tuple[str, list[list[dict[str, Any]]]]:
+    """The order of the origin's ids, and the parts of each range."""
+    has_texts = not all(map(_are_integers, ranges)) or digests.has_texts(session(), origin)
     key = Article.external_id if has_texts else Article.external_number
     kind = ColumnType.TEXT if has_texts else ColumnType.INTEGER
-    first, last = (_bound(given.get(name), Column(name, kind)) for name in BOUNDS)
-    parts = digests.digest(session(), given["origin"], Range(key, first, last), most)
+    found = []
+    for each in ranges:
+        first, last = (_bound(each.get(name), Column(name, kind)) for name in BOUNDS)
+        found.append([_shown(part) for part in digests.digest(session(), origin, Range(key, first, last), most)])
     recorded(dataset="articles", columns=READ)
-    body = {"data": [_shown(part) for part in parts], "order": "bytes" if has_texts else "integer"}
-    return Response(encode(body), mimetype="application/json")
+    return "bytes" if has_texts else "integer", found
 
 
 def _given() -> dict[str, str]:

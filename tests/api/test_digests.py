@@ -1,4 +1,4 @@
-"""`GET /articles/digest`: checksums that anybody can compute from the rows, whoever wrote them and however."""
+"""`/articles/digest`: checksums that anybody can compute from the rows, whoever wrote them and however."""
 
 import hashlib
 from typing import Any
@@ -34,6 +34,41 @@ def digest(caller: Caller, **query: Any) -> dict[str, Any]:
     answer = caller.get("/articles/digest", query_string={"origin": "a", **query})
     assert answer.status_code == 200, answer.json
     return dict(answer.json or {})
+
+
+def ranges(caller: Caller, *asked: dict[str, str], **more: Any) -> Any:
+    answer = caller.post("/articles/digest", {"origin": "a", "ranges": list(asked), **more})
+    return answer.status_code, answer.json
+
+
+def test_many_ranges_are_answered_as_each_alone(editor: Caller) -> None:
+    apply(editor, *(upsert(str(key), 1) for key in range(-5, 40)))
+    asked = [{"from": "-3", "to": "10"}, {"to": "2"}, {"from": "100"}, {}, {"from": "7", "to": "7"}]
+    status, found = ranges(editor, *asked, parts=3)
+    alone = [digest(editor, parts=3, **each) for each in asked]
+    assert (status, found) == (200, {"data": [{"parts": each["data"]} for each in alone], "order": "integer"})
+    texts = ranges(editor, {"from": "1", "to": "2"}, {"from": "a"})[1]
+    assert texts["order"] == "bytes"
+    assert texts["data"][1] == {"parts": []}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"ranges": []},
+        {"ranges": [{}] * 1_001, "parts": 1},
+        {"ranges": [{}] * 21, "parts": 1_000},
+        {"parts": 0},
+        {"ranges": [{"from": ""}]},
+        {"ranges": [{"from": 1}]},
+        {"ranges": [{"form": "1"}]},
+        {"origin": ""},
+        {"origins": "a"},
+    ],
+    ids=str,
+)
+def test_a_question_about_ranges_is_read_strictly(editor: Caller, body: dict[str, Any]) -> None:
+    assert editor.post("/articles/digest", {"origin": "a", "ranges": [{}], **body}).status_code == 400
 
 
 def test_ids_that_are_all_integers_are_ordered_as_such(editor: Caller) -> None:

@@ -51,6 +51,7 @@ LEFT_OUT = {
     ("get", "/metrics"): "of the core's own process",
     ("get", "/data/datasets/{dataset}/export"): "a file, which GraphQL has no form for",
     ("get", "/articles/digest"): "of integrations, which speak to the core",
+    ("post", "/articles/digest"): "of integrations, which speak to the core",
     ("put", "/articles/{article_id}"): "updateArticle changes what is given",
     ("get", "/grants/{grant_id}"): "grants takes an id in its where",
     ("get", "/users/{username}"): "users takes a username in its where",

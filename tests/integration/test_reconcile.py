@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from integration import diff
 from integration.comparison import Comparison
 from integration.core_client import CoreClient, Credentials
-from integration.hashes import DatabaseHashes, MemoryHashes, Span, hashes_of
+from integration.hashes import DatabaseHashes, MemoryHashes, ScannedHashes, Span, hashes_of
 from integration.mapping import SourceMapping
 from integration.sources import open_source
 from tests.integration.bases import Base, synced
@@ -126,9 +126,9 @@ def test_a_database_sums_as_the_script_does(any_base: Base) -> None:
     any_base.fill(range(200))
     with open_source(any_base.url, SourceMapping()) as source:
         by_database, by_script = hashes_of(source, "integer"), MemoryHashes(source, "integer")
-        assert isinstance(by_database, DatabaseHashes)
-        for span in (Span(), Span(3, 170), Span(None, 0), Span(500, None)):
-            assert by_database.checksum(span) == by_script.checksum(span)
+        assert isinstance(by_database, DatabaseHashes | ScannedHashes)
+        spans = [Span(), Span(3, 170), Span(None, 0), Span(500, None), Span(7, 7), Span(2**63 - 1, None)]
+        assert by_database.checksums(spans) == by_script.checksums(spans)
 
 
 def test_the_tables_are_compared_directly_too(script: Script, base: Base) -> None:
