@@ -15,6 +15,7 @@ from benchmarks.gateway import memory
 from benchmarks.lake import comparison
 from benchmarks.report import Report
 from benchmarks.sync import comparison as sync
+from benchmarks.sync import replaying
 
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "governance": governance.run,
@@ -24,6 +25,7 @@ BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "lake": comparison.run,
     "gateway": gateway.run,
     "sync": sync.measure,
+    "replay": replaying.run,
 }
 
 

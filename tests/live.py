@@ -135,6 +135,11 @@ def prepare(data_dir: Path, **env: str) -> str:
     return kept.read_text()
 
 
+def make_demo(data_dir: Path, **env: str) -> None:
+    """Make the demo data in the folder of a core."""
+    _run([sys.executable, "-m", "rest_api.cli", "demo"], data_dir, _core_environment(data_dir, env))
+
+
 def _run(command: list[str], folder: Path, environ: dict[str, str]) -> None:
     done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

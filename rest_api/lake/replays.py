@@ -5,12 +5,13 @@ which remains the event's own. So a replay never makes what came from the source
 """
 
 import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
+
+import orjson
 
 TIMESTAMP, ORIGINAL_TIMESTAMP, REPLAY_ID = OF_REPLAYS = ("timestamp", "original_timestamp", "replay_id")
 """The columns that a replay changes; a table without them takes none."""
@@ -45,8 +46,8 @@ def row_hash(row: Row) -> str:
     are left out, numbers are written without trailing zeros, times in UTC with six decimals.
     """
     values = {name: _canonical(row[name]) for name in row if name not in OF_REPLAYS and row[name] is not None}
-    written = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(written.encode()).digest()[:HASH_BYTES].hex()
+    written = orjson.dumps(values, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(written).digest()[:HASH_BYTES].hex()
 
 
 def decide(stored: Row | None, row: Row, replay: Replay | None, time_column: str | None) -> Decision:
@@ -100,11 +101,16 @@ def _own_time(row: Row, time_column: str | None) -> datetime | None:
 
 def _canonical(value: Any) -> Any:
     """A value as JSON that is the same however the number or time was read."""
-    if isinstance(value, Mapping):
-        return {str(name): _canonical(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_canonical(inner) for inner in value]
-    return next((written(value) for kinds, written in _WRITTEN if isinstance(value, kinds)), value)
+    written = _WRITTEN.get(type(value))
+    return value if written is None else written(value)
+
+
+def _object(value: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(name): _canonical(inner) for name, inner in value.items()}
+
+
+def _array(value: Sequence[Any]) -> list[Any]:
+    return [_canonical(inner) for inner in value]
 
 
 def _moment(value: datetime) -> str:
@@ -112,17 +118,25 @@ def _moment(value: datetime) -> str:
     return moment.isoformat(timespec="microseconds")
 
 
-def _number(value: float | Decimal) -> str:
+def _decimal(value: Decimal) -> str:
     if not value:
         return "0"
-    written = format(Decimal(str(value)), "f")
+    written = format(value, "f")
     return written.rstrip("0").rstrip(".") if "." in written else written
 
 
-_WRITTEN: tuple[tuple[Any, Callable[[Any], Any]], ...] = (
-    (bool, bool),
-    (int | float | Decimal, _number),
-    (datetime, _moment),
-    (date, date.isoformat),
-    (bytes, bytes.hex),
-)
+def _float(value: float) -> str:
+    return _decimal(Decimal(repr(value)))
+
+
+_WRITTEN: Mapping[type, Callable[[Any], Any]] = {
+    dict: _object,
+    list: _array,
+    tuple: _array,
+    int: str,
+    float: _float,
+    Decimal: _decimal,
+    datetime: _moment,
+    date: date.isoformat,
+    bytes: bytes.hex,
+}
