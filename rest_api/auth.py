@@ -222,18 +222,16 @@ def token_book() -> TokenBook:
     return book
 
 
-def authenticate() -> None:
+def authenticate(admission: Admission | None) -> None:
     """Set `g.principal` from the request's token, where there is one that must hold."""
-    admission = route_admission()
     g.principal = None
     if admission is not None and admission.rule is Rule.ANYONE:
         return
     g.principal = token_book().bearer(request.headers.get("Authorization"))
 
 
-def authorize() -> None:
+def authorize(admission: Admission | None) -> None:
     """Hold the route's rule. Raises Forbidden."""
-    admission = route_admission()
     if admission is None or admission.rule is Rule.ANYONE:
         return
     if not current_principal().may(admission.rule):

@@ -11,9 +11,10 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPMethod
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from flask import Flask, Response, g, request
@@ -28,7 +29,7 @@ from rest_api.errors import Invalid, Refusal, TooLarge
 from rest_api.limits import Queue, RateLimit
 from rest_api.observability import RequestMetrics
 from rest_api.places import Places
-from rest_api.services.audit import AuditChain, AuditEntry, printable, redact, redact_query
+from rest_api.services.audit import NO_BODY, AuditChain, AuditEntry, Body, printable, redact, redact_query
 from rest_api.settings import Settings
 
 METHODS = frozenset(method.value for method in HTTPMethod)
@@ -46,6 +47,23 @@ SECURITY_HEADERS = {
 WITH_PRINCIPAL = (*SECURITY_HEADERS.items(), ("Cache-Control", "private"))
 WITHOUT_PRINCIPAL = (*SECURITY_HEADERS.items(), ("Cache-Control", "no-store"))
 log = structlog.get_logger(__name__)
+
+
+class Answered(NamedTuple):
+    """A call that was answered, as it is counted and logged."""
+
+    request_id: str
+    method: str
+    route: str | None
+    status: int
+    seconds: float
+    is_recorded: bool
+
+    @property
+    def level(self) -> int:
+        """How much it matters to who reads the log."""
+        usual = logging.INFO if self.is_recorded else logging.DEBUG
+        return logging.ERROR if self.status >= 500 else usual
 
 
 @dataclass(frozen=True)
@@ -78,8 +96,8 @@ class Door:
         g.record = {}
         g.is_body_read = False
         structlog.contextvars.bind_contextvars(request_id=g.request_id)
-        auth.authenticate()
-        auth.authorize()
+        auth.authenticate(g.admission)
+        auth.authorize(g.admission)
         self._count()
         self._read_body()
         self._admit()
@@ -95,7 +113,7 @@ class Door:
             response.close()  # a stream that nobody will read holds a place and a query
             response = problems.answer(error)
         self._dress(response)
-        self._observe(response)
+        self._observe_later(response)
         return response
 
     def close(self, _error: BaseException | None) -> None:
@@ -125,7 +143,7 @@ class Door:
         """The audit entry of the running request."""
         call, facts = request_ctx.request, app_ctx.g
         principal, known = facts.get("principal"), facts.record
-        body = known.get("body") or redact(self._body(), call.mimetype, known.get("secrets", frozenset()))
+        body = known.get("body") or self._kept_body(known.get("secrets", frozenset()))
         return AuditEntry(
             at=utc_now(),
             user_id=principal.id if principal else None,
@@ -190,6 +208,10 @@ class Door:
             raise Invalid("The body ended too early")
         _keep_body(environ, body)
 
+    def _kept_body(self, secrets: frozenset[str]) -> Body:
+        body = self._body()
+        return redact(body, request_ctx.request.mimetype, secrets) if body else NO_BODY
+
     def _body(self) -> bytes:
         """The body, also of a call that was refused before it was read; empty where it was refused itself."""
         try:
@@ -246,15 +268,33 @@ class Door:
         headers.extend([(name, value) for name, value in wanted if name.lower() not in present])
         headers.extend(facts.allowance.headers() if facts.get("allowance") else {})
 
-    def _observe(self, response: Response) -> None:
-        call = request_ctx.request
-        seconds = time.perf_counter() - g.started
-        rule = call.url_rule.rule if call.url_rule else None
-        method = call.method if call.method in METHODS else "OTHER"
-        self.metrics.observe(method, rule, response.status_code, seconds)
-        usual = logging.INFO if self._is_recorded() else logging.DEBUG
-        level = logging.ERROR if response.status_code >= 500 else usual
-        log.log(level, "request", method=method, route=rule, status=response.status_code, ms=round(seconds * 1e3, 1))
+    def _observe_later(self, response: Response) -> None:
+        """Count and log the call when its answer has left: nobody need wait for that. A stream is not waited for."""
+        call, facts = request_ctx.request, app_ctx.g
+        answered = Answered(
+            request_id=facts.request_id,
+            method=call.method if call.method in METHODS else "OTHER",
+            route=call.url_rule.rule if call.url_rule else None,
+            status=response.status_code,
+            seconds=time.perf_counter() - facts.started,
+            is_recorded=self._is_recorded(),
+        )
+        if response.is_streamed:
+            return self._observe(answered)
+        response.call_on_close(partial(self._observe, answered))
+        return None
+
+    def _observe(self, call: Answered) -> None:
+        self.metrics.observe(call.method, call.route, call.status, call.seconds)
+        log.log(
+            call.level,
+            "request",
+            request_id=call.request_id,
+            method=call.method,
+            route=call.route,
+            status=call.status,
+            ms=round(call.seconds * 1e3, 1),
+        )
 
 
 def _comes_with_body(environ: dict[str, Any], length: int | None) -> bool:

@@ -45,7 +45,8 @@ class RateLimit:
         minute, seconds = divmod(time.monotonic(), WINDOW_SECONDS)
         with self._lock:
             self._move_to(int(minute))
-            used = self._counts[principal] + self._counts_before[principal] * (1 - seconds / WINDOW_SECONDS)
+            before = self._counts_before.get(principal, 0)
+            used = self._counts[principal] + before * (1 - seconds / WINDOW_SECONDS)
             is_admitted = used + 1 <= self._limit
             self._counts[principal] += is_admitted
         reset = max(1, round(WINDOW_SECONDS - seconds))

@@ -19,7 +19,8 @@ class Statement:
 
     sql: str
     is_positional: bool
-    binds: tuple[tuple[str, Convert], ...]
+    names: tuple[str, ...]
+    conversions: tuple[tuple[str, Convert], ...]
     results: tuple[Convert, ...]
 
     @classmethod
@@ -27,21 +28,21 @@ class Statement:
         """Compile a clause; `columns` are those that an INSERT fills."""
         done = cast(SQLCompiler, clause.compile(dialect=dialect, column_keys=columns))
         names = done.positiontup or list(done.binds)
-        binds = tuple((name, done.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names)
+        binds = [(name, done.binds[name].type.dialect_impl(dialect).bind_processor(dialect)) for name in names]
         given = clause.selected_columns if isinstance(clause, Select) else ()
         results = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in given]
         return cls(
             str(done),
             done.positional,
-            tuple((name, convert or _as_it_is) for name, convert in binds),
+            tuple(names),
+            tuple((name, convert) for name, convert in binds if convert is not None),
             tuple(convert or _as_it_is for convert in results),
         )
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """The values by name, as the driver takes them beside `sql`."""
-        if self.is_positional:
-            return tuple(convert(values[name]) for name, convert in self.binds)
-        return {name: convert(values[name]) for name, convert in self.binds}
+        given = {**values, **{name: convert(values[name]) for name, convert in self.conversions}}
+        return tuple(map(given.__getitem__, self.names)) if self.is_positional else given
 
     def rows(self, cursor: DBAPICursor, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """What a SELECT gives, in the order of its columns."""

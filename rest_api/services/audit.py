@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -67,7 +68,9 @@ class Body:
     sha256: str | None
 
 
+NO_BODY = Body(None, 0, None)
 FIELDS = tuple(field.name for field in fields(AuditEntry))
+_content = attrgetter(*FIELDS)
 COLUMNS = (*FIELDS, "chain", "sequence", "hmac")
 
 
@@ -132,7 +135,7 @@ class AuditChain:
 
 def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> str:
     """The HMAC-SHA256 of an entry (or a stored record) in its place: hexadecimal, 64 characters."""
-    content = [chain, sequence, previous, *(getattr(entry, name) for name in FIELDS)]
+    content = [chain, sequence, previous, *_content(entry)]
     written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
     return hmac.digest(key, b"entry\x00" + written, "sha256").hex()
 
@@ -144,7 +147,7 @@ def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> 
     `also` are members that are secrets in this body besides those named so.
     """
     if not body:
-        return Body(None, 0, None)
+        return NO_BODY
     if len(body) > BODY_BYTES:
         return Body(None, len(body), hashlib.sha256(body).hexdigest())
     return Body(_readable(body, also) if media_type == "application/json" else None, len(body), None)
@@ -152,6 +155,8 @@ def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> 
 
 def redact_query(query: str) -> str:
     """A URL's parameters, with the values of those that are named like secrets struck out."""
+    if not query:
+        return query
     if not _SECRET_NAME.search(unquote(query)):
         return printable(query)
     return printable("&".join(map(_redacted_pair, query.split("&"))))

@@ -1,13 +1,18 @@
 """What an operator reads in the log of a core: one line a call, in logfmt."""
 
+import time
 from pathlib import Path
 
 from tests.live import LiveCore, call, core
 
 
 def lines_of(live: LiveCore, request_id: str) -> list[dict[str, str]]:
-    """The log's lines of a call, each by its keys."""
-    lines = [line for line in live.log.read_text().splitlines() if f"request_id={request_id}" in line]
+    """The log's lines of a call, each by its keys; the first is waited for, as it is written behind the answer."""
+    marked = f"request_id={request_id}"
+    deadline = time.monotonic() + 10
+    while marked not in live.log.read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    lines = [line for line in live.log.read_text().splitlines() if marked in line]
     return [dict(part.split("=", 1) for part in line.split(" ")) for line in lines]
 
 

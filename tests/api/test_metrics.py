@@ -30,9 +30,9 @@ def promtool(*arguments: str, given: str = "") -> str:
 
 
 def test_calls_are_counted_by_method_route_and_status(editor: Caller) -> None:
-    editor.post("/articles", {"title": "Lakes", "content": ""})
-    editor.get("/articles/1")
-    editor.get("/articles/2")
+    editor.post("/articles", {"title": "Lakes", "content": ""}).close()
+    editor.get("/articles/1").close()
+    editor.get("/articles/2").close()
     text = shown(editor.client)
     route = 'url_rule="/articles/<id:article_id>"'
     for status in ("200", "404"):
@@ -42,9 +42,17 @@ def test_calls_are_counted_by_method_route_and_status(editor: Caller) -> None:
     assert f'{NAMES[2]}{{method="GET",status="200"' not in text
 
 
+def test_a_call_is_counted_once_its_answer_has_left(reader: Caller) -> None:
+    counted = f'{NAMES[0]}{{method="GET",status="200",url_rule="/articles"}}'
+    answer = reader.get("/articles")
+    assert counted not in shown(reader.client)
+    answer.close()
+    assert f"{counted} 1.0" in shown(reader.client)
+
+
 def test_paths_that_match_no_route_share_one_label(reader: Caller) -> None:
     for number in range(3):
-        reader.get(f"/nothing/{number}")
+        reader.get(f"/nothing/{number}").close()
     text = shown(reader.client)
     assert f'{NAMES[0]}{{method="GET",status="404",url_rule="unmatched"}} 3.0' in text
     assert "/nothing" not in text
@@ -58,7 +66,7 @@ def test_the_metrics_ask_for_their_token_where_one_is_set(make_app: Callable[...
 
 
 def test_promtool_finds_nothing_wrong(reader: Caller) -> None:
-    reader.get("/articles")
+    reader.get("/articles").close()
     assert promtool("check", "metrics", given=shown(reader.client)) == ""
     assert promtool("check", "config", str(CONFIG)) == ""
 
