@@ -24,21 +24,27 @@ class Resent:
     transaction_id: str
     hash: str | None
     row: Row
+    first_at: Any
+    """When it happened; None where nobody knows."""
+
+    def at(self, now: datetime) -> Row:
+        """The row as it is sent at a time."""
+        return {**self.row, TIMESTAMP: now, ORIGINAL_TIMESTAMP: self.first_at or now}
 
 
-def resend(stored: Row, at: datetime, corrections: Mapping[str, Any]) -> Resent:
-    """A row of the lake, sent again at a time."""
-    first = stored.get(ORIGINAL_TIMESTAMP) or stored[TIMESTAMP]
-    return Resent(stored[KEY], row_hash(stored), _fresh({**stored, **corrections}, at, first))
+def resend(stored: Row, corrections: Mapping[str, Any]) -> Resent:
+    """A row of the lake, sent again."""
+    first_at = stored.get(ORIGINAL_TIMESTAMP) or stored[TIMESTAMP]
+    return Resent(stored[KEY], row_hash(stored), _bare({**stored, **corrections}), first_at)
 
 
-def resend_refused(payload: Row, received_at: datetime | None, at: datetime, corrections: Mapping[str, Any]) -> Resent:
+def resend_refused(payload: Row, received_at: datetime | None, corrections: Mapping[str, Any]) -> Resent:
     """An event that was refused, as its source sent it; where that gave it no time, it happened when it was received.
 
     A name that is no column stays: whoever refused it may have learnt of it meanwhile.
     """
-    first = _time(payload.get(ORIGINAL_TIMESTAMP)) or _time(payload.get(TIMESTAMP)) or received_at or at
-    return Resent(payload[KEY], None, _fresh({**payload, **corrections}, at, first))
+    first_at = _time(payload.get(ORIGINAL_TIMESTAMP)) or _time(payload.get(TIMESTAMP)) or received_at
+    return Resent(payload[KEY], None, _bare({**payload, **corrections}), first_at)
 
 
 def check_corrections(view: View, corrections: Mapping[str, Any]) -> None:
@@ -59,9 +65,8 @@ def _check_value(column: Column, value: Any) -> None:
         raise wrong(f"corrections.{column.name}", error.detail) from error
 
 
-def _fresh(row: Row, at: datetime, first: Any) -> Row:
-    kept = {name: value for name, value in row.items() if name != REPLAY_ID}
-    return {**kept, TIMESTAMP: at, ORIGINAL_TIMESTAMP: first}
+def _bare(row: Row) -> Row:
+    return {name: value for name, value in row.items() if name != REPLAY_ID}
 
 
 def _time(value: Any) -> datetime | None:

@@ -81,10 +81,11 @@ class Ingestion:
             raise Conflict("Events are merged by the dataset's key, and it has none")
         judged = self._judged(target, events)
         kept = self._keep(target, judged, author)
-        merged = self._merge(target, [each for each in judged if isinstance(each, Accepted)], author)
-        outcomes = _outcomes(judged, merged.decisions)
-        done = tuple(change for change in (kept, merged.change) if change is not None)
-        return Ingested(merged.version, outcomes, done, _findings(target, events, outcomes, merged.version))
+        accepted = [each for each in judged if isinstance(each, Accepted)]
+        merged = [self._merge(target, run, author) for run in _runs(target, accepted)]
+        outcomes = _outcomes(judged, [decision for each in merged for decision in each.decisions])
+        done = tuple(change for change in (kept, *(each.change for each in merged)) if change is not None)
+        return Ingested(merged[-1].version, outcomes, done, _findings(target, judged, outcomes, merged))
 
     def _judged(self, target: Target, events: Sequence[Event]) -> list[Accepted | Refused]:
         names = frozenset(column.name for column in target.snapshot.columns)
@@ -164,6 +165,21 @@ def _payload(event: Event) -> str:
     return orjson.dumps(event.value, default=lambda number: orjson.Fragment(str(number))).decode()
 
 
+def _runs(target: Target, accepted: Sequence[Accepted]) -> list[list[Accepted]]:
+    """Events by commits: after a replay of a key comes nothing of that key, so that some version has its row."""
+    runs: list[list[Accepted]] = [[]]
+    replayed: set[Key] = set()
+    for each in accepted:
+        key = _key(target, each.row)
+        if key in replayed:
+            runs.append([])
+            replayed.clear()
+        runs[-1].append(each)
+        if each.event.replay is not None:
+            replayed.add(key)
+    return runs
+
+
 def _decided(
     target: Target, accepted: Sequence[Accepted], stored: Mapping[Key, Row]
 ) -> tuple[list[Decision], dict[Key, Row]]:
@@ -210,13 +226,17 @@ def _outcome(decision: Decision) -> Outcome:
 
 
 def _findings(
-    target: Target, events: Sequence[Event], outcomes: Sequence[Outcome], version: int | None
+    target: Target, judged: Sequence[Accepted | Refused], outcomes: Sequence[Outcome], merged: Sequence[_Merged]
 ) -> tuple[Finding, ...]:
-    return tuple(
-        Finding(event.replay.id, _named(target, event), event.replay.hash, outcome.name, outcome.reason, version)
-        for event, outcome in zip(events, outcomes, strict=True)
-        if event.replay is not None
-    )
+    versions = iter([each.version for each in merged for _ in each.decisions])
+    found = []
+    for each, outcome in zip(judged, outcomes, strict=True):
+        version = next(versions) if isinstance(each, Accepted) else None
+        replay = each.event.replay
+        if replay is not None:
+            key = _named(target, each.event)
+            found.append(Finding(replay.id, key, replay.hash, outcome.name, outcome.reason, version))
+    return tuple(found)
 
 
 def _named(target: Target, event: Event) -> str:

@@ -1,7 +1,7 @@
 """Verdicts proved from the lake: a replayed transaction has matched when its row there has the replay's id."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,20 +14,22 @@ from rest_api.backends.lake import Lake
 from rest_api.database import READ_ONLY, utc_now
 from rest_api.errors import Gone, NotFound
 from rest_api.lake.plans import Plan
-from rest_api.lake.replays import REPLAY_ID
+from rest_api.lake.replays import REPLAY_ID, row_hash
 from rest_api.lake.resending import DATASET, KEY
 from rest_api.lake.snapshots import Snapshot
 from rest_api.lake.views import view_of
 from rest_api.models.job import UNFINISHED, Job
 from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.models.replay import MATCHED, MISSING, PENDING, Replay, ReplayEvent
-from rest_api.query.conditions import Comparison
+from rest_api.query.conditions import And, Comparison, Not
 from rest_api.services.rights import OF_ADMINISTRATORS
+from rest_api.services.writes import stored_rows
 
 MISSING_AFTER = timedelta(minutes=10)
 """How long after a message was sent the lake may have nothing of it yet."""
 LOOKED_AT = timedelta(days=7)
 """How long after its beginning a replay is looked at, if not everything of it was found out before."""
+MOST_ALIKE = 1_000
 LEAST_SECONDS, MOST_SECONDS = 0.2, 60.0
 SHARE_OF_AGE, SHARE_OF_WORK = 20, 4
 """A replay is looked at the less often the older it is, and the longer a look takes."""
@@ -58,6 +60,7 @@ class Proofs:
             self._match(replay, snapshot)
             for version in self._overtaken(replay, snapshot):
                 self._match_in(replay, version)
+            self._match_alike(replay, snapshot)
         self._miss(replay)
         self._settle(replay)
 
@@ -76,10 +79,7 @@ class Proofs:
 
     def _match(self, replay: Replay, snapshot: Snapshot) -> None:
         for ids in self._replayed(snapshot, replay.id):
-            having = (ReplayEvent.replay_id == replay.id, ReplayEvent.transaction_id.in_(ids))
-            proved = update(ReplayEvent).where(*having, ReplayEvent.verdict != MATCHED)
-            with self.database.begin() as connection:
-                connection.execute(proved.values(verdict=MATCHED, reason=None))
+            self._keep(replay, ids)
 
     def _overtaken(self, replay: Replay, snapshot: Snapshot) -> list[int]:
         """Versions that had rows which something newer has changed since, before they were looked at."""
@@ -95,6 +95,29 @@ class Proofs:
             return
         if snapshot is not None:
             self._match(replay, snapshot)
+
+    def _match_alike(self, replay: Replay, snapshot: Snapshot) -> None:
+        """Those that a later replay of the very same row came before, when it was redelivered."""
+        hashes = {} if replay.corrections else self._unproved(replay)
+        if hashes:
+            where = And((Comparison(KEY, "in", tuple(hashes)), Not(Comparison(REPLAY_ID, "is", None))))
+            rows = stored_rows(self.lake, snapshot, where)
+            self._keep(replay, [row[KEY] for row in rows if row_hash(row) == hashes[row[KEY]]])
+
+    def _unproved(self, replay: Replay) -> dict[str, str]:
+        """The hashes of some of which it was said that they are in the lake."""
+        said = (ReplayEvent.version.is_not(None), ReplayEvent.hash.is_not(None))
+        left = (ReplayEvent.replay_id == replay.id, ReplayEvent.verdict == PENDING, *said)
+        with self._reading() as session:
+            found = session.execute(select(ReplayEvent.transaction_id, ReplayEvent.hash).where(*left).limit(MOST_ALIKE))
+            return {transaction_id: found_hash for transaction_id, found_hash in found if found_hash is not None}
+
+    def _keep(self, replay: Replay, ids: Sequence[str]) -> None:
+        having = (ReplayEvent.replay_id == replay.id, ReplayEvent.transaction_id.in_(ids))
+        proved = update(ReplayEvent).where(*having, ReplayEvent.verdict != MATCHED)
+        if ids:
+            with self.database.begin() as connection:
+                connection.execute(proved.values(verdict=MATCHED, reason=None))
 
     def _miss(self, replay: Replay) -> None:
         before = utc_now() - self.missing_after

@@ -10,7 +10,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from rest_api.backends.lake import Lake
-from rest_api.database import utc_now
 from rest_api.errors import Conflict, Forbidden, Invalid, NotFound
 from rest_api.lake.events import quarantine_of
 from rest_api.lake.grants import REPLAY, WRITE
@@ -120,16 +119,15 @@ class ReplaySources:
             raise NotFound("There is no such replay") from error
 
     def rows(self, source: Source) -> Iterator[list[Resent]]:
-        """What is to be sent, with the time of now, as many at once as the engine gives."""
+        """What is to be sent, as many at once as the engine gives."""
         corrections = source.wanted.corrections or {}
         with telling_of_corruption(source.opened.grants):
             if source.is_refused:
                 found = self._newest_refused(source.plan, source.wanted)
-                yield [] if found is None else [resend_refused(*found, utc_now(), corrections)]
+                yield [] if found is None else [resend_refused(*found, corrections)]
                 return
             for rows in self._batches(source.plan):
-                at = utc_now()
-                yield [resend(row, at, corrections) for row in rows]
+                yield [resend(row, corrections) for row in rows]
 
     def _opened(self, session: Session, reader: Reader) -> Opened:
         opened = self.datasets.open(session, reader, Asked(DATASET, REPLAY))
@@ -167,7 +165,7 @@ class ReplaySources:
         plan = _plan(quarantine, wanted)
         if self._newest_refused(replace(plan, view=quarantine.view), wanted) is None:
             return None
-        if not is_all_plain(quarantine.snapshot, quarantine.view) and self._newest_refused(plan, wanted) is None:
+        if plain_rows(quarantine.snapshot, quarantine.view) is None or self._newest_refused(plan, wanted) is None:
             raise _too_narrow()
         return Source(wanted, quarantine, plan, 1)
 

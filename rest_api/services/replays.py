@@ -2,17 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, func, insert, select, update
+from sqlalchemy import ColumnElement, func, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from rest_api.database import utc_now
 from rest_api.errors import Conflict, NotFound
-from rest_api.lake.replays import TIMESTAMP
 from rest_api.lake.resending import TOPIC, Resent
 from rest_api.models.job import UNFINISHED, Job
 from rest_api.models.pipeline_message import PipelineMessage
@@ -27,6 +26,7 @@ JOB_TYPE = "replay"
 EVENT_ID, REPLAY_ID, REPLAYED_AT, REPLAY_HASH = "event-id", "replay-id", "replayed-at", "replay-hash"
 """What a message says in its headers; without a hash the lake had no such row."""
 KEY_LIFETIME = timedelta(hours=24)
+_SENDING_LOCK = 7_310_002
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,12 @@ def asked_for(arguments: Mapping[str, Any], replay: Replay) -> tuple[Wanted, Pin
 
 
 def send(session: Session, replay_id: str, resent: Sequence[Resent]) -> None:
-    """Put events at the beginning of the pipeline, in the caller's transaction, those that were not put before."""
+    """Put events at the beginning of the pipeline, in the caller's transaction, those that were not put before.
+
+    Those who send at once take turns until they commit: what is sent later has a later time.
+    """
+    _take_turn(session)
+    now = utc_now()
     ids = [each.transaction_id for each in resent]
     of_these = (ReplayEvent.replay_id == replay_id, ReplayEvent.transaction_id.in_(ids))
     known = set(session.scalars(select(ReplayEvent.transaction_id).where(*of_these)))
@@ -67,7 +72,7 @@ def send(session: Session, replay_id: str, resent: Sequence[Resent]) -> None:
         return
     connection = session.connection()
     connection.execute(insert(ReplayEvent), [_event(replay_id, *each) for each in events.values()])
-    connection.execute(insert(PipelineMessage), [_message(replay_id, *each) for each in events.values()])
+    connection.execute(insert(PipelineMessage), [_message(replay_id, *each, now) for each in events.values()])
 
 
 def visible(watcher: Watcher) -> list[ColumnElement[bool]]:
@@ -136,14 +141,19 @@ def _event(replay_id: str, event_id: str, resent: Resent) -> dict[str, Any]:
     }
 
 
-def _message(replay_id: str, event_id: str, resent: Resent) -> dict[str, Any]:
-    at = resent.row[TIMESTAMP]
+def _take_turn(session: Session) -> None:
+    # SQLite has one write lock anyway.
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _SENDING_LOCK})
+
+
+def _message(replay_id: str, event_id: str, resent: Resent, at: datetime) -> dict[str, Any]:
     headers = {EVENT_ID: event_id, REPLAY_ID: replay_id, REPLAYED_AT: f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}
     return {
         "id": event_id,
         "topic": TOPIC,
         "key": resent.transaction_id,
         "headers": headers if resent.hash is None else {**headers, REPLAY_HASH: resent.hash},
-        "value": encode(resent.row).decode(),
+        "value": encode(resent.at(at)).decode(),
         "created_at": at,
     }
