@@ -68,7 +68,13 @@ MUTANTS = [
         SYNC, "", _hop("Batch", "Token", "<enabled>Y"), _hop("Batch", "Token", "<enabled>N"), "Batch", "disabled hop"
     ),
     Mutant(SYNC, "", "<to>Stop on a gap</to>", "<to>Stop on a gab</to>", "Stop on a gab", "is not there"),
-    Mutant(SYNC, "", *_without_hop("Keep the error", "Log the error"), "Log the error", "uses the field 'error_code'"),
+    Mutant(
+        SYNC,
+        "",
+        *_without_hop("Log the lost batch", "Keep the lost batch"),
+        "Keep the lost batch",
+        "uses the field 'payload'",
+    ),
     Mutant(SYNC, "", "<to>Other rows</to>", "<to>Read changes</to>", "Read changes", "in a circle of hops"),
     Mutant(SYNC, "", *_without_hop("Is it this one?", "Other rows"), "Is it this one?", "where no hop leads"),
     Mutant(SYNC, "", *_tag("to", "Log the gap", "Log trouble"), "Log trouble", "mixed layouts"),
@@ -86,13 +92,13 @@ MUTANTS = [
     Mutant(SYNC, "", *_tag("size_rowset", "20", "10000"), "", "holds 10000 rows between two steps"),
     # Errors.
     Mutant(SYNC, "", *_tag("is_enabled", "Y", "N"), "POST batch", "error handling switched off"),
-    Mutant(SYNC, "", *_tag("target_step", "Keep the error", "Log the error"), "POST batch", "where no hop leads"),
+    Mutant(SYNC, "", *_tag("target_step", "Keep the error", "Log the error"), "POST one", "where no hop leads"),
     Mutant(SYNC, "", *_tag("source_step", "POST batch", "Token"), "Token", "cannot handle errors"),
-    Mutant(SYNC, "Accepted?", *_tag("send_false_to", "Keep the answer", ""), "Accepted?", "such rows are lost"),
+    Mutant(SYNC, "Accepted?", *_tag("send_false_to", "One by one?", ""), "Accepted?", "such rows are lost"),
     Mutant(
         SYNC,
         "Accepted?",
-        *_tag("send_true_to", "Rows that the answer names", "Keep the answer"),
+        *_tag("send_true_to", "Rows that the answer names", "One by one?"),
         "Accepted?",
         "one way",
     ),

@@ -2,7 +2,7 @@
 
 import re
 from itertools import count
-from operator import eq, ge, lt, ne
+from operator import eq, ge, le, lt, ne
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -146,7 +146,7 @@ class FilterRows(Step):
         right = self._right(condition, row)
         if left is None or right is None:
             return function == "=" and left is right
-        return bool({"=": eq, ">=": ge, "<": lt, "<>": ne}[function](left, right))
+        return bool({"=": eq, ">=": ge, "<=": le, "<": lt, "<>": ne}[function](left, right))
 
     def _right(self, condition: Element, row: Row) -> Any:
         if text_of(condition, "rightvalue"):
