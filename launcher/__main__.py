@@ -38,14 +38,14 @@ def run(options: Options, stop: StopSwitch) -> None:
     checks.make_writable(installation.data_dir)
     with checks.lock(installation.data_dir):
         _check_ports(installation)
-        password = set_up(installation, stop, with_demo=options.with_demo)
+        passwords = set_up(installation, stop, with_demo=options.with_demo)
         program, line = find_prometheus(installation.prometheus_port)
         print(line, flush=True)
         supervisor = Supervisor(services(installation, program), installation.home, installation.logs_dir)
         try:
             supervisor.start(stop)
             print(
-                greet(installation, password, has_prometheus=bool(program), is_plain=not sys.stdout.isatty()),
+                greet(installation, passwords, has_prometheus=bool(program), is_plain=not sys.stdout.isatty()),
                 flush=True,
             )
             supervisor.keep_running(stop)

@@ -1,10 +1,13 @@
 """The last words of a start: what a person does next."""
 
+from shlex import quote
+
 from launcher import web_assets
 from launcher.installation import Installation
 from launcher.monitoring import url as prometheus_url
+from launcher.setup import Passwords, has_demo
 
-PLACEHOLDER = "the password of admin"
+PLACEHOLDER, PLACEHOLDER_OF_SHOPS = "the password of admin", "the password of shops"
 FIRST_CALL = """\
   PASSWORD='{password}'
   TOKEN=$(curl -s {core}/auth/token -H 'Content-Type: application/json' \\
@@ -21,9 +24,19 @@ FIRST_QUERY = """\
   {{ getArticles(limit: 3) {{ success errors articles {{ id title author {{ username }} }} }} }}
 """
 
+LIVE_EVENTS = """\
+  cd {home}
+  LAKEPORT_USERNAME=shops LAKEPORT_PASSWORD='{password}' .venv/bin/python -m integration.feed --target {core}
 
-def greet(installation: Installation, password: str | None, *, has_prometheus: bool, is_plain: bool) -> str:
-    """The text; `password` is the administrator's if it was made in this start."""
+  and what it sells shows in the figures of the last minutes, in the terminal of the first REST call:
+
+  curl -s "{core}/analytics/spend?window=5m" -H "Authorization: Bearer $TOKEN"
+"""
+
+
+def greet(installation: Installation, passwords: Passwords, *, has_prometheus: bool, is_plain: bool) -> str:
+    """The text, with the passwords that were made in this start."""
+    password = passwords.administrator
     bold, end = ("", "") if is_plain else ("\033[1m", "\033[0m")
     core, gateway = installation.core_url, installation.gateway_url
     shown = password or PLACEHOLDER
@@ -36,6 +49,12 @@ def greet(installation: Installation, password: str | None, *, has_prometheus: b
         f"{bold}A first GraphQL query{end}, in the Playground at {gateway}/graphql:",
         FIRST_QUERY.format(password=shown),
     ]
+    if has_demo(installation):
+        sells = passwords.shops or PLACEHOLDER_OF_SHOPS
+        parts += [
+            f"{bold}Shops that sell all the time{end}, in one more terminal; Ctrl-C ends them:",
+            LIVE_EVENTS.format(home=quote(str(installation.home)), password=sells, core=core),
+        ]
     return "\n\n".join(part.rstrip("\n") for part in ["", *parts]) + "\n"
 
 

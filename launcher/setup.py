@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from launcher import web_assets
@@ -13,32 +14,53 @@ from launcher.installation import Installation
 from launcher.stopping import StopSwitch
 
 CORE = ("-m", "rest_api.cli")
+NONE, ERRORS, ALL = frozenset[str](), frozenset({"stderr"}), frozenset({"stdout", "stderr"})
+"""What a command writes may be shown at once."""
 LOOK_SECONDS = 0.05
 TERM_SECONDS = 3.0
 ADMINISTRATOR_MADE = "administrator: "
 ADMINISTRATOR = re.compile(r"^administrator: (?P<name>\S+)\s+password: (?P<password>\S+)$", re.MULTILINE)
+SHOPS = re.compile(r"^reader: +shops +password: (?P<password>\S+)$", re.MULTILINE)
 
 
-def set_up(installation: Installation, stop: StopSwitch, *, with_demo: bool) -> str | None:
-    """Make what is missing, keep what is there. Gives the administrator's password where one was generated now."""
+@dataclass(frozen=True)
+class Passwords:
+    """Those that were generated in this start."""
+
+    administrator: str | None = None
+    shops: str | None = None
+
+
+def set_up(installation: Installation, stop: StopSwitch, *, with_demo: bool) -> Passwords:
+    """Make what is missing, keep what is there. Gives the passwords that were generated now."""
     core, gateway = installation.core_environment(), installation.gateway_environment()
     print("Preparing secrets and database …", flush=True)
     told = _run([*CORE, "set-up"], core, installation.home, stop)
     password = _show_administrator(told)
     _run(["-m", "graphql_gateway"], gateway, installation.home, stop)
     is_new = ADMINISTRATOR_MADE in told
+    shops = None
     if with_demo and (is_new or not _demo_stamp(installation).exists()):
-        _make_demo(core, installation, stop)
+        shops = _make_demo(core, installation, stop)
     fetch_web_assets(installation, stop)
-    return password
+    return Passwords(password, shops)
 
 
-def _make_demo(core: dict[str, str], installation: Installation, stop: StopSwitch) -> None:
+def _make_demo(core: dict[str, str], installation: Installation, stop: StopSwitch) -> str | None:
+    """Gives the password of the demo's shops where one was generated now."""
     try:
-        _run([*CORE, "demo"], core, installation.home, stop, is_shown=True)
+        told = _run([*CORE, "demo"], core, installation.home, stop, shown=ERRORS)
     except CannotStart as refusal:
         raise CannotStart("the demo data cannot be made; --no-demo starts without it") from refusal
+    print(told, end="", flush=True)
     _demo_stamp(installation).touch()
+    found = SHOPS.search(told)
+    return found["password"] if found else None
+
+
+def has_demo(installation: Installation) -> bool:
+    """Whether the demo was made, in this start or an earlier one."""
+    return _demo_stamp(installation).exists()
 
 
 def _demo_stamp(installation: Installation) -> Path:
@@ -52,7 +74,7 @@ def fetch_web_assets(installation: Installation, stop: StopSwitch) -> None:
         return
     print("Fetching the files of Playground, GraphiQL and Swagger UI …", flush=True)
     try:
-        _run(["-m", "launcher.web_assets"], installation.core_environment(), installation.home, stop, is_shown=True)
+        _run(["-m", "launcher.web_assets"], installation.core_environment(), installation.home, stop, shown=ALL)
     except CannotStart:
         print("Going on without those pages; the next start tries again.", flush=True)
 
@@ -64,16 +86,21 @@ def _show_administrator(told: str) -> str | None:
     return found["password"] if found else None
 
 
-def _run(arguments: list[str], environ: dict[str, str], home: Path, stop: StopSwitch, *, is_shown: bool = False) -> str:
-    """Run a Python command to its end and give what it printed. Raises CannotStart with its words, or Stopped."""
+def _run(
+    arguments: list[str], environ: dict[str, str], home: Path, stop: StopSwitch, *, shown: frozenset[str] = NONE
+) -> str:
+    """Run a Python command to its end and give what it printed, apart from what of it was shown at once.
+
+    Raises CannotStart with its words, or Stopped.
+    """
     stop.check()
     process = subprocess.Popen(
         [sys.executable, *arguments],
         cwd=home,
         env=environ,
         stdin=subprocess.DEVNULL,
-        stdout=None if is_shown else subprocess.PIPE,
-        stderr=None if is_shown else subprocess.PIPE,
+        stdout=None if "stdout" in shown else subprocess.PIPE,
+        stderr=None if "stderr" in shown else subprocess.PIPE,
         text=True,
         start_new_session=True,
     )

@@ -7,8 +7,8 @@ from sqlalchemy.orm import Session
 
 from rest_api.backends.delta import DeltaTables
 from rest_api.database import utc_now
-from rest_api.demo.people import GROUP
-from rest_api.lake.grants import EXPORT, READ
+from rest_api.demo.people import GROUP, SHOPS
+from rest_api.lake.grants import EXPORT, READ, WRITE
 from rest_api.lake.names import path_of
 from rest_api.models.dataset import Dataset
 from rest_api.models.grant import GrantRecord
@@ -54,6 +54,7 @@ def govern(session: Session, lake_dir: Path) -> None:
                 "masks": {"user_name": "hash"},
             },
             {"principal": GROUP, "path": "/reference", "privileges": [READ], "masks": {}},
+            {"principal": SHOPS, "path": "/transactions", "privileges": [WRITE], "masks": {}},
             {"principal": "linus", "path": "/reference/exchange_rates", "privileges": [READ], "masks": {}},
         )
     )

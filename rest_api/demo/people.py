@@ -13,7 +13,9 @@ from rest_api.services import articles, groups, users
 from rest_api.services.passwords import generate_password, hash_password
 
 ARTICLES = 200
-PEOPLE = {"ada": "editor", "grace": "editor", "alan": "editor", "rosa": "reader", "linus": "reader"}
+SHOPS = "shops"
+"""Whom `integration.feed` logs in as."""
+PEOPLE = {"ada": "editor", "grace": "editor", "alan": "editor", "rosa": "reader", "linus": "reader", SHOPS: "reader"}
 GROUP, MEMBERS = "analysts", ("ada", "rosa")
 MONTHS_SECONDS = 120 * 86_400
 

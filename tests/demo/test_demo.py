@@ -240,6 +240,7 @@ def test_passwords_are_shown_once_and_a_second_run_changes_nothing(
         ["editor:", "alan"],
         ["reader:", "rosa"],
         ["reader:", "linus"],
+        ["reader:", "shops"],
     ]
     before = session.scalar(select(func.max(Event.sequence)))
     make_demo(settings, session, 8)

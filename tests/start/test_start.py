@@ -21,6 +21,7 @@ def test_a_newcomer_starts_uses_stops_and_starts_again(tmp_path: Path) -> None:
         password = _printed_password(first)
         _check_that_everything_answers(place, first)
         _check_that_the_printed_commands_work(first)
+        _check_that_the_printed_shops_sell(first)
         _check_that_no_process_shows_a_secret(place, password)
         articles_before = _article_count(place, password)
         code, refusal = place.refuse("--no-demo", "--data-dir", "lake")
@@ -81,6 +82,21 @@ def _check_that_the_printed_commands_work(start: Start) -> None:
     datasets = json.loads(done.stdout[read:])
     assert len(articles["data"]) == 3
     assert "transactions" in [dataset["name"] for dataset in datasets["data"]]
+
+
+def _check_that_the_printed_shops_sell(start: Start) -> None:
+    token, rest = start.words().split("in another terminal:")[1].split("  curl ", 1)
+    assert rest
+    shops = start.words().split("Ctrl-C ends them:")[1]
+    feed, look = shops.split("and what it sells shows in the figures of the last minutes")
+    command = f"{token}\n{feed.rstrip()} --rate 100 --corrupt 0 --count 50\n{look.split(':', 1)[1]}"
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    told, _, figures = done.stdout.partition("50 sent: 50 accepted\n")
+    assert told.startswith("feed: ")
+    assert sum(each["transactions"] for each in json.loads(figures)["data"]) >= 50
 
 
 def _check_that_no_process_shows_a_secret(place: Place, password: str) -> None:
