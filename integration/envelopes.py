@@ -1,8 +1,8 @@
 """What a message says: a change of an article, in plain JSON, as a CloudEvent or as Debezium writes it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import orjson
 
@@ -15,6 +15,8 @@ EVENT_OPERATIONS = {"article.created": UPSERT, "article.updated": UPSERT, "artic
 DEBEZIUM_OPERATIONS = {"c": UPSERT, "r": UPSERT, "u": UPSERT, "d": DELETE}
 PER_MICROSECOND = {"io.debezium.time.Timestamp": (1_000, 1), "io.debezium.time.NanoTimestamp": (1, 1_000)}
 """Factor and divisor that bring a time to µs; a number without a schema is in µs, Debezium's own default."""
+
+Columns = TypeVar("Columns", Articles, Tombstones)
 
 
 class Poison(Exception):
@@ -102,10 +104,16 @@ class Reader:
         tombstones = self.mapping.tombstones
         table = payload["source"].get("table")
         if tombstones is not None and table == tombstones.table:
-            return _buried(op, row, tombstones, time_types)
+            return _buried(op, row, self._as_far_as_there(tombstones, row), time_types)
         if table != self.mapping.articles.table:
             raise Poison("wrong_table", f"rows of {str(table)[:200]!r} are not synced")
-        return _row(op, row, self.mapping.articles, time_types)
+        return _row(op, row, self._as_far_as_there(self.mapping.articles, row), time_types)
+
+    def _as_far_as_there(self, columns: Columns, row: dict[str, Any]) -> Columns:
+        """The columns of a table; by the default mapping it need not have row versions, then times are the versions."""
+        if self.mapping.is_given or columns.row_version in row:
+            return columns
+        return replace(columns, row_version=None)
 
     def _check_origin(self, body: dict[str, Any]) -> None:
         # Who may write to the topic shall not change articles of another source.

@@ -27,6 +27,8 @@ HOW_TO_GET_POSTGRESQL = "PostgreSQL's initdb is not installed; on Debian: apt-ge
 START_SECONDS = 30
 # The data is thrown away, so nothing waits for a disk.
 FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+# So that Debezium can read it.
+CAPTURED = ("wal_level=logical",)
 
 
 def free_port() -> int:
@@ -151,7 +153,7 @@ def _start(binaries: Path, folder: Path, password: str) -> tuple[subprocess.Pope
 
 def postgres_command(binaries: Path, folder: Path, port: int) -> list[str]:
     """What runs the server of a folder at a port."""
-    options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={port}", *FAST]
+    options = ["listen_addresses=127.0.0.1", "unix_socket_directories=", f"port={port}", *FAST, *CAPTURED]
     given = (part for option in options for part in ("-c", option))
     return _as_ordinary_user([binaries / "postgres", "-D", folder / "cluster", *given])
 

@@ -62,11 +62,12 @@ class Jars:
 
 KAFKA = Jars("Kafka", FOLDER / "kafka")
 SYNAPSE = Jars("Synapse", FOLDER / "synapse")
+CONNECT = Jars("Kafka Connect", FOLDER / "connect")
 
 
 def main() -> int:
     """Fetch what is missing where Maven is there; one sentence and 1 where it is not what the lists say."""
-    missing = [jars for jars in (KAFKA, SYNAPSE) if not jars.are_installed]
+    missing = [jars for jars in (KAFKA, SYNAPSE, CONNECT) if not jars.are_installed]
     if missing and (shutil.which("mvn") is None or shutil.which("java") is None):
         sys.stderr.writelines(f"{jars.how_to_get}; tests that need it are skipped\n" for jars in missing)
         return 0

@@ -93,6 +93,14 @@ def test_a_row_of_the_deleted_keys_deletes_the_article() -> None:
     assert READER.change(row("c", "article_tombstones", after={"id": 7, "row_version": 9})) == Change("delete", "7", 9)
 
 
+def test_a_table_without_row_versions_has_times_for_versions() -> None:
+    at, version = "2026-11-23T01:59:01.807452Z", 1_795_399_141_807_452
+    upserted = row("u", after={"id": 7, "title": "T", "content": "c", "updated_at": at})
+    assert READER.change(upserted) == Change("upsert", "7", version, "T", "c")
+    buried = row("c", "article_tombstones", after={"id": 7, "deleted_at": at})
+    assert READER.change(buried) == Change("delete", "7", version)
+
+
 def test_times_are_brought_to_microseconds_by_the_schema_of_the_message() -> None:
     mapping = SourceMapping(Articles(row_version=None), Tombstones(row_version=None))
     reader = Reader("base_a", mapping, 4 << 20)
