@@ -106,6 +106,13 @@ class Lakeport:
     description: Callable[[], dict[str, Any]]
 
 
+class Core(Flask):
+    """The Flask app. Nothing in it is a coroutine, so that no call need ask."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 class OrjsonProvider(JSONProvider):
     """JSON by orjson: times in UTC with `Z`, decimals as numbers."""
 
@@ -144,6 +151,8 @@ def create_app(settings: Settings) -> Flask:
     with app.app_context():
         engine = db.engine
     database.prepare(engine)
+    # A call's transaction waits while the lake is read for it, but not longer.
+    database.bound(engine, settings.statement_seconds, settings.statement_seconds + settings.query_seconds)
     event_service.install(db.session.session_factory)
     door = Door(
         settings=settings,
@@ -180,7 +189,7 @@ def create_app(settings: Settings) -> Flask:
 
 def build_app(settings: Settings) -> tuple[Flask, SQLAlchemy, Api]:
     """The routes on their database, with nothing that governs them yet."""
-    app = Flask("lakeport", static_folder=None)
+    app = Core("lakeport", static_folder=None)
     app.json = OrjsonProvider(app)
     app.url_map.converters["id"] = IdConverter
     app.config.update(

@@ -7,12 +7,16 @@ from typing import Any
 from sqlalchemy import ColumnElement, Double, Engine, create_engine, event, literal_column
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 READ_ONLY = {"lakeport_read": True}
 """Execution options of a transaction that only reads: on SQLite it takes no write lock."""
 
 BUSY_TIMEOUT_SECONDS = 15
 BEGIN_WRITE = "begin immediate"
+IN_UTC = "-c timezone=utc"
+TIME_OUTS = ("57014", "25P03")
+"""SQLSTATE of a statement that was cancelled, and of a transaction that waited too long and was ended."""
 
 
 def driver_url(url: str) -> str:
@@ -34,7 +38,7 @@ def engine_options(url: str) -> dict[str, Any]:
         "pool_size": 20,
         "max_overflow": 20,
         "pool_timeout": 5,
-        "connect_args": {"connect_timeout": 3, "options": "-c timezone=utc"},
+        "connect_args": {"connect_timeout": 3, "options": IN_UTC},
     }
 
 
@@ -51,6 +55,25 @@ def prepare(engine: Engine) -> None:
         return
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
+
+
+def bound(engine: Engine, statement_seconds: int, idle_seconds: int) -> None:
+    """Have PostgreSQL end statements, and transactions that wait for their client, which take longer than that."""
+    if engine.dialect.name == "postgresql":
+        limits = {"statement_timeout": statement_seconds, "idle_in_transaction_session_timeout": idle_seconds}
+        options = " ".join([IN_UTC, *(f"-c {name}={seconds}s" for name, seconds in limits.items())])
+        event.listen(engine, "do_connect", lambda _dialect, _record, _args, given: given.update(options=options))
+
+
+def may_wait(connection: Connection) -> None:
+    """Let a transaction wait for its client however long, as a stream does for who reads it."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("set local idle_in_transaction_session_timeout = 0")
+
+
+def is_time_out(error: DBAPIError) -> bool:
+    """Whether PostgreSQL ended what took too long."""
+    return getattr(error.orig, "sqlstate", None) in TIME_OUTS
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -51,7 +51,7 @@ REASONS = {
     415: "The body is of another media type than this call takes",
     422: "The Idempotency-Key came with another body before",
     429: "Too many calls; wait as Retry-After says",
-    504: "The query took too long; ask for less",
+    504: "It took too long; ask for less, or try again",
     503: "Overloaded, or a back end is away; wait as Retry-After says",
 }
 IF_MATCH = {"type": "string", "description": "the ETag that the resource is believed to have; 412 when stale"}
@@ -170,7 +170,7 @@ def _responses(operation: dict[str, Any], admission: Admission, path: str, metho
 def _refusals(operation: dict[str, Any], admission: Admission, path: str, method: str) -> set[int]:
     statuses = set(admission.refuses)
     if admission.is_recorded:
-        statuses |= {400, 408, 413, 429, 503}
+        statuses |= {400, 408, 413, 429, 503, 504}
     if admission.rule is not Rule.ANYONE:
         statuses |= {401, 403}
     if "requestBody" in operation:

@@ -7,11 +7,12 @@ from typing import Any
 
 import orjson
 from flask import Flask, Response, g
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from rest_api import errors
+from rest_api.database import is_time_out
 from rest_api.errors import Refusal
 
 MEDIA_TYPE = "application/problem+json"
@@ -59,6 +60,8 @@ def _from_database(error: SQLAlchemyError) -> Refusal:
         return errors.Conflict("The change conflicts with another one made at the same moment")
     if isinstance(error, DataError):
         return errors.Invalid("A value is outside what can be stored")
+    if isinstance(error, DBAPIError) and is_time_out(error):
+        return errors.Timeout("The database did not answer in time")
     if isinstance(error, OperationalError | PoolTimeout):
         log.warning("database unavailable: %s", type(error).__name__)
         return errors.Unavailable("The database cannot be reached at the moment", retry_after_seconds=1)

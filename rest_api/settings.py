@@ -210,6 +210,9 @@ class Settings:
     receiving_uploads: int = _setting(_whole(1, 1_000), "8", "uploads that one core process receives at once")
     receiving_uploads_per_user: int = _setting(_whole(1, 1_000), "4", "of these, as many of one user")
     queue_seconds: int = _setting(_whole(0, 60), "2", "how long a request waits for its turn before 503")
+    statement_seconds: int = _setting(
+        _whole(1, 3_600), "30", "how long PostgreSQL may work at a statement of a call before 504"
+    )
     query_seconds: int = _setting(_whole(1, 3_600), "30", "how long a query of the lake may run before 504")
     query_memory_mib: int = _setting(_whole(64, 1 << 20), "1024", "memory of one core process for queries of the lake")
     json_bytes: int = _setting(_whole(1_024, 1 << 30), "1048576", "largest JSON body")

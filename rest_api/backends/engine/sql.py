@@ -34,7 +34,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
 
 from rest_api.backends.engine.masks import HASH_DIGITS, LAST, SHORTEST_LAST4, MaskKey
-from rest_api.database import READ_ONLY
+from rest_api.database import READ_ONLY, may_wait
 from rest_api.errors import Conflict
 from rest_api.lake.columns import LakeColumn
 from rest_api.lake.diffs import Diff, DiffPage
@@ -104,6 +104,7 @@ class SqlEngine:
 
     def batches(self, plan: Plan) -> Generator[Any, None, None]:
         with self._session() as session:
+            may_wait(session.connection())
             reading = Reading(self._source(plan), plan.query)
             found = session.execute(reading.statement.limit(None), execution_options={"yield_per": BATCH_ROWS})
             schema = _schema(plan)
