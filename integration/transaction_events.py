@@ -43,11 +43,16 @@ class TransactionEvents:
 def _event(record: Record, value: bytes, headers: dict[str, str]) -> dict[str, object]:
     event_id = headers.get(EVENT_ID, "")
     return {
-        "raw": value.decode(errors="backslashreplace"),
+        "raw": _text(value),
         "id": event_id if 0 < len(event_id) <= LONGEST_ID else None,
         "source": {"topic": record.partition.topic, "partition": record.partition.number, "offset": record.offset},
         "replay": _replay(headers),
     }
+
+
+def _text(value: bytes) -> str:
+    """The message as text. What is no UTF-8, or a zero byte that no database takes, is not JSON either way."""
+    return value.decode(errors="backslashreplace").replace("\0", "\\x00")
 
 
 def _replay(headers: dict[str, str]) -> dict[str, str | None] | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any
 
-from integration import kafka_consumer, kafka_producer
+from integration import kafka_consumer, kafka_producer, transactions_consumer
 from integration.core_client import CoreClient
 from integration.kafka_client import Publisher, Subscription
 from integration.sent_events import SentEvents
@@ -21,6 +21,7 @@ CONSUMER: Points = {
     "park letters": (Publisher, "send"),
     "commit": (Subscription, "commit"),
 }
+TRANSACTIONS: Points = {**CONSUMER, "tell the core": (CoreClient, "ingest")}
 PRODUCER: Points = {
     "bind": (State, "bind"),
     "open": (State, "open"),
@@ -33,6 +34,7 @@ PRODUCER: Points = {
 PROGRAMS: dict[str, tuple[Points, Callable[..., Any]]] = {
     "consumer": (CONSUMER, kafka_consumer.main),
     "producer": (PRODUCER, kafka_producer.main),
+    "transactions": (TRANSACTIONS, transactions_consumer.main),
 }
 
 
