@@ -4,11 +4,12 @@ import os
 import secrets
 import signal
 import socket
+import sqlite3
 import string
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -210,11 +211,8 @@ def run_synapse(core: LiveCore, folder: Path) -> Iterator[Synapse]:
 
 def prepare_base(base: Base, origin: str) -> None:
     """Give base A what the route keeps there."""
-    raw = base.engine.raw_connection()
-    try:
-        raw.driver_connection.executescript((ROUTE / "base_a" / "sqlite.sql").read_text())  # type: ignore[union-attr]
-    finally:
-        raw.close()
+    with closing(sqlite3.connect(base.url.removeprefix("sqlite:///"))) as connection:
+        connection.executescript((ROUTE / "base_a" / "sqlite.sql").read_text(encoding="utf-8"))
     base.execute("insert into lakeport_route (id, origin) values (1, :origin)", {"origin": origin})
 
 
