@@ -1,6 +1,7 @@
 """Hashes of base A's articles summed by ranges of keys: in the database where it can, else over one read of all."""
 
 import re
+import sqlite3
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
@@ -8,11 +9,25 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol
 
-from sqlalchemy import BigInteger, ColumnElement, Integer, Numeric, Text, cast, column, func, inspect, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Integer,
+    LargeBinary,
+    Numeric,
+    Text,
+    cast,
+    column,
+    func,
+    inspect,
+    literal,
+    select,
+)
 from sqlalchemy import values as sql_values
 from sqlalchemy.dialects.postgresql import BIT
 
-from integration.rows import MODULUS, Row, row_hash
+from integration.errors import SourceAway
+from integration.rows import MODULUS, Row, bytes_hash, row_hash
 from integration.sources import FETCHED_ROWS, Source, Stream, raw, version_of
 
 WHOLE_NUMBER = re.compile("0|-?[1-9][0-9]{0,18}")
@@ -131,14 +146,10 @@ class ScannedHashes:
         self._source, self._stream = source, stream
         self._keys, self._sums = array("q"), array("Q", [0])
         total = 0
-        statement = stream.statement.order_by(stream.key)
-        with source.reading() as connection:
-            for _, key, version, title, content in connection.execute(
-                statement, execution_options={"yield_per": FETCHED_ROWS}
-            ):
-                total = (total + (_hash(str(key), version_of(version), title, content) or 0)) % MODULUS
-                self._keys.append(key)
-                self._sums.append(total)
+        for key, version, title, content in _texts_in_utf8(source, stream):
+            total = (total + (_hash_in_utf8(key, version, title, content) or 0)) % MODULUS
+            self._keys.append(key)
+            self._sums.append(total)
 
     def checksums(self, spans: Sequence[Span]) -> list[Checksum]:
         return [self._checksum(*_ends(span)) for span in spans]
@@ -149,6 +160,26 @@ class ScannedHashes:
 
     def rows(self, span: Span) -> Iterator[Row]:
         return _rows_between(self._source, self._stream, span)
+
+
+def _texts_in_utf8(source: Source, stream: Stream) -> Iterator[tuple[Any, ...]]:
+    """Key, version, title and content of each article of a SQLite, in the order of the keys."""
+    mapped, of = source.mapping.articles, stream.of
+    texts = (cast(of.c[name], LargeBinary) for name in (mapped.title, mapped.content))
+    version = of.c[mapped.row_version or mapped.updated_at]
+    with source.reading() as connection:
+        found: Any = connection.execute(select(stream.key, version, *texts).order_by(stream.key)).cursor
+        try:
+            yield from found  # a million rows go by without becoming SQLAlchemy's
+        except sqlite3.Error as error:
+            raise SourceAway(f"Base A cannot be read: {error}") from error
+
+
+def _hash_in_utf8(key: int, version: Any, title: Any, content: Any) -> int | None:
+    number = version_of(version)
+    if number is None or not isinstance(title, bytes) or not isinstance(content, bytes):
+        return None
+    return bytes_hash(b"%d" % key, number, title, content)
 
 
 class MemoryHashes:

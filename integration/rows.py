@@ -58,8 +58,12 @@ def shown(external_id: str) -> str:
 
 def row_hash(external_id: str, external_version: int, title: str, content: str) -> int:
     """The first 8 bytes of SHA-256 over the row, as a whole number; docs/INTEGRATION.md has the definition."""
-    key, head = external_id.encode(), title.encode()
-    text = b"%d:%b%d:%d:%b%b" % (len(key), key, external_version, len(head), head, content.encode())
+    return bytes_hash(external_id.encode(), external_version, title.encode(), content.encode())
+
+
+def bytes_hash(external_id: bytes, external_version: int, title: bytes, content: bytes) -> int:
+    """The same of texts in UTF-8."""
+    text = b"%d:%b%d:%d:%b%b" % (len(external_id), external_id, external_version, len(title), title, content)
     return int.from_bytes(hashlib.sha256(text).digest()[:8])
 
 

@@ -42,6 +42,7 @@ FETCHED_ROWS = 100
 PAGE_CHARACTERS = 4 << 20
 TOMBSTONES = "tombstones"
 NO_URL = "The source is no database URL; expected sqlite:///file or dialect://user@host/name"
+NUMBERS = (int, Decimal)
 HALF = re.compile("[\ud800-\udfff]")
 """What a text that is no UTF-8 is read as."""
 DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
@@ -285,7 +286,7 @@ def _from(name: str, *columns: str | None) -> FromClause:
 
 def version_of(raw: Any) -> int | None:
     """None for what is neither a number nor a time: the core then says so, and the row is parked."""
-    if isinstance(raw, int | Decimal):
+    if isinstance(raw, NUMBERS):
         return int(raw)
     try:
         return microseconds(raw)
