@@ -64,9 +64,9 @@ class RouteMetrics:
         """Measure a batch until it is confirmed."""
         return self._batch_seconds.time()
 
-    def count(self, operation: str, outcome: str) -> None:
-        """A row is applied or parked."""
-        self._rows.labels(*self._own, operation, outcome).inc()
+    def count(self, operation: str, outcome: str, rows: int = 1) -> None:
+        """Rows are applied or parked."""
+        self._rows.labels(*self._own, operation, outcome).inc(rows)
 
     def count_letter(self, reason: str) -> None:
         """A row or message is parked."""

@@ -8,6 +8,7 @@ from typing import Any
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 MODULUS = 1 << 64
+TEXTS = (str, bytes)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Row:
     @property
     def characters(self) -> int:
         """How long it is, about."""
-        return sum(len(text) for text in (self.title, self.content) if isinstance(text, str | bytes))
+        return sum(len(text) for text in (self.title, self.content) if isinstance(text, TEXTS))
 
     def operation(self, origin: str) -> dict[str, Any]:
         """The change that makes the core's article like it."""

@@ -26,10 +26,13 @@ class ScriptMetrics:
 
     def count(self, told: Iterable[tuple[Row, Verdict]]) -> None:
         """Count what became of rows."""
+        counts: Counter[tuple[str, str]] = Counter()
         for row, verdict in told:
-            self._route.count("delete" if row.is_gone else "upsert", verdict.outcome or "parked")
+            counts["delete" if row.is_gone else "upsert", verdict.outcome or "parked"] += 1
             if verdict.outcome is None:
                 self._route.count_letter(verdict.code)
+        for (operation, outcome), rows in counts.items():
+            self._route.count(operation, outcome, rows)
 
     def moved(self, stream: str, watermark_us: int) -> None:
         """The watermark of a stream, in µs since 1970."""
