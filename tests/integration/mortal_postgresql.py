@@ -54,7 +54,9 @@ class MortalPostgreSQL:
         deadline = time.monotonic() + servers.START_SECONDS
         while time.monotonic() < deadline:
             with (self.folder / "log").open("ab") as log:
-                command = servers.postgres_command(self.binaries, self.folder, self.server.port)
+                # Else a kill would take what was committed last.
+                durable = ["-c", "synchronous_commit=on"]
+                command = servers.postgres_command(self.binaries, self.folder, self.server.port) + durable
                 self.process = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
             if servers.answers(self.server, self.process):
                 return
