@@ -1,12 +1,18 @@
 """What an operator sees: log lines in logfmt, and the metrics of requests."""
 
+import hmac
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from socket import AF_INET, AF_INET6
+from socketserver import ThreadingMixIn
+from threading import Thread
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_wsgi_app
 
 LABELS = ("method", "url_rule", "status")
 UNMATCHED = "unmatched"
@@ -133,3 +139,38 @@ class RelayMetrics:
             ),
             Gauge("lakeport_relay_publishing", "1 where this worker is the one that publishes", registry=registry),
         )
+
+
+def may_scrape(authorization: str, token: str) -> bool:
+    """Whether an `Authorization` header has the metrics' bearer token; all may where there is none."""
+    given = authorization.removeprefix("Bearer ")
+    return not token or hmac.compare_digest(given.encode("utf-8", "surrogateescape"), token.encode())
+
+
+def serve_metrics(registry: CollectorRegistry, host: str, port: int, token: str) -> None:
+    """Answer Prometheus from a thread, as long as the process lives. Raises OSError where the port is taken."""
+    shown: Callable[..., Iterable[bytes]] = make_wsgi_app(registry)
+
+    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if may_scrape(environ.get("HTTP_AUTHORIZATION", ""), token):
+            return shown(environ, start_response)
+        start_response("401 Unauthorized", [("WWW-Authenticate", 'Bearer realm="lakeport"'), ("Content-Length", "0")])
+        return []
+
+    server = make_server(host, port, answer, _MetricsServer, _Silent)
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+
+
+class _MetricsServer(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def __init__(self, address: tuple[str, int], handler: type[WSGIRequestHandler]) -> None:
+        self.address_family = AF_INET6 if ":" in address[0] else AF_INET
+        super().__init__(address, handler)
+
+
+class _Silent(WSGIRequestHandler):
+    timeout = 5
+
+    def log_message(self, *_: Any) -> None:
+        """A scrape is no news."""

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
-from prometheus_client import start_http_server
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -25,7 +24,7 @@ from rest_api.backends.storage.local import LocalStorage
 from rest_api.database import create_engine_for
 from rest_api.errors import Refusal
 from rest_api.models.job import CANCELLED, FAILED, SUCCEEDED
-from rest_api.observability import WorkerMetrics, configure_logging
+from rest_api.observability import WorkerMetrics, configure_logging, serve_metrics
 from rest_api.services import changes, schedules
 from rest_api.services.deliveries import delivering
 from rest_api.services.jobs import Advance
@@ -266,7 +265,8 @@ def run_worker(settings: Settings, tasks: Mapping[str, Task]) -> None:
     leases = Leases(engine, settings.job_lease_seconds, uuid4().hex)
     metrics = WorkerMetrics.on(leases.count_queued)
     if settings.worker_metrics_port:
-        start_http_server(settings.worker_metrics_port, settings.worker_metrics_host, metrics.registry)
+        where = settings.worker_metrics_host, settings.worker_metrics_port
+        serve_metrics(metrics.registry, *where, settings.metrics_token)
     changes.recover_at_start(engine, TableLogs(LocalStorage(settings.lake_dir), DeltaTables()))
     log.info("the worker waits for jobs", types=",".join(tasks))
     with closing(lake_of(settings, engine)) as lake, delivering(settings, engine, lake, metrics.registry):

@@ -1,5 +1,6 @@
 """`/metrics` of the core, and what Prometheus' own tool says of it and of `prometheus.yml`."""
 
+import secrets
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from tests.conftest import Caller
+from tests.live import call, prepare, worker
 
 CONFIG = Path(__file__).parents[2] / "prometheus.yml"
 NAMES = ("flask_http_request_total", "flask_http_request_duration_seconds_count", "flask_http_request_exceptions_total")
@@ -63,6 +65,26 @@ def test_the_metrics_ask_for_their_token_where_one_is_set(make_app: Callable[...
     assert client.get("/metrics").status_code == 401
     right = {"Authorization": "Bearer a token of some length"}
     assert client.get("/metrics", headers=right).status_code == 200
+
+
+def test_the_worker_asks_for_the_token_too(tmp_path: Path) -> None:
+    token = secrets.token_hex(16)
+    prepare(tmp_path)
+    with worker(tmp_path, METRICS_TOKEN=token) as live:
+        for wrong in (None, "Bearer wrong", "Bearer \xff", token[:-1]):
+            given = {} if wrong is None else {"Authorization": wrong}
+            status, text, headers = call("GET", f"{live.url}/metrics", headers=given)
+            assert (status, text) == (401, "")
+            assert headers["www-authenticate"].startswith("Bearer")
+        status, text, _ = call("GET", f"{live.url}/metrics", headers={"Authorization": f"Bearer {token}"})
+    assert status == 200
+    assert "lakeport_jobs_queued 0.0" in text
+
+
+def test_the_worker_shows_its_metrics_to_all_where_no_token_is_set(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with worker(tmp_path) as live:
+        assert "lakeport_worker_looked_at_timestamp_seconds" in live.get("/metrics")[1]
 
 
 def test_promtool_finds_nothing_wrong(reader: Caller) -> None:
