@@ -1,5 +1,7 @@
 """The last words of a start: what a person does next."""
 
+import sys
+from pathlib import Path
 from shlex import quote
 
 from launcher import web_assets
@@ -25,13 +27,14 @@ FIRST_QUERY = """\
 """
 
 LIVE_EVENTS = """\
-  cd {home}
-  LAKEPORT_USERNAME=shops LAKEPORT_PASSWORD='{password}' .venv/bin/python -m integration.feed --target {core}
+  cd {root}
+  LAKEPORT_USERNAME=shops LAKEPORT_PASSWORD='{password}' {python} -m integration.feed --target {core}
 
   and what it sells shows in the figures of the last minutes, in the terminal of the first REST call:
 
   curl -s "{core}/analytics/spend?window=5m" -H "Authorization: Bearer $TOKEN"
 """
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def greet(installation: Installation, passwords: Passwords, *, has_prometheus: bool, is_plain: bool) -> str:
@@ -53,9 +56,15 @@ def greet(installation: Installation, passwords: Passwords, *, has_prometheus: b
         sells = passwords.shops or PLACEHOLDER_OF_SHOPS
         parts += [
             f"{bold}Shops that sell all the time{end}, in one more terminal; Ctrl-C ends them:",
-            LIVE_EVENTS.format(home=quote(str(installation.home)), password=sells, core=core),
+            LIVE_EVENTS.format(root=quote(str(ROOT)), python=_python(), password=sells, core=core),
         ]
     return "\n\n".join(part.rstrip("\n") for part in ["", *parts]) + "\n"
+
+
+def _python() -> str:
+    """How this Python is called from ROOT."""
+    program = Path(sys.executable)
+    return quote(str(program.relative_to(ROOT) if program.is_relative_to(ROOT) else program))
 
 
 def _addresses(installation: Installation, *, has_prometheus: bool) -> list[tuple[str, str]]:

@@ -85,11 +85,10 @@ def _check_that_the_printed_commands_work(start: Start) -> None:
 
 
 def _check_that_the_printed_shops_sell(start: Start) -> None:
-    token, rest = start.words().split("in another terminal:")[1].split("  curl ", 1)
-    assert rest
-    shops = start.words().split("Ctrl-C ends them:")[1]
-    feed, look = shops.split("and what it sells shows in the figures of the last minutes")
-    command = f"{token}\n{feed.rstrip()} --rate 100 --corrupt 0 --count 50\n{look.split(':', 1)[1]}"
+    first, shops = start.words().split("in another terminal:")[1].split("Ctrl-C ends them:")
+    token = first.split("  curl ", 1)[0].partition("\n\n")[2]
+    folder, feed, look = re.findall(r"^  (?:cd|LAKEPORT_USERNAME|curl)[ =].*$", shops, re.MULTILINE)
+    command = f"{token}\n{folder}\n{feed} --rate 100 --corrupt 0 --count 50\n{look}"
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command], capture_output=True, text=True, check=False, timeout=60
     )
