@@ -57,6 +57,16 @@ def _rest(document: Document, node: Node) -> Iterator[str]:
         yield "has a status that no filter looks at: an answer of 500 passes for a good one"
 
 
+def _sequence(document: Document, node: Node) -> Iterator[str]:
+    for other in document.nodes:
+        if other.kind == "Sequence" and other.name < node.name and _counter(other) == _counter(node):
+            yield f"shares its counter with {other.name!r}: give each a name"
+
+
+def _counter(node: Node) -> str:
+    return node.text("counter_name") or node.text("valuename")
+
+
 def _table_input(document: Document, node: Node) -> Iterator[str]:
     query = query_of(node.text("sql"))
     if query is None:
@@ -86,5 +96,6 @@ RULES: dict[str, Callable[[Document, Node], Iterator[str]]] = {
     "FilterRows": _filter,
     "JsonInput": _json_input,
     "Rest": _rest,
+    "Sequence": _sequence,
     "TableInput": _table_input,
 }

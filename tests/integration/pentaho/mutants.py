@@ -118,6 +118,7 @@ MUTANTS = [
     Mutant(SYNC, "Batch", *_tag("operation_type", "outputvalue", "writetofile"), "Batch", "writes a file"),
     Mutant(SYNC, "Batch", *_tag("compatibility_mode", "N", "Y"), "Batch", "the mode of old versions"),
     Mutant(SYNC, "Batch", "<encoding>UTF-8</encoding>", "<encodings>UTF-8</encodings>", "Batch", "has <encodings>"),
+    Mutant(SYNC, "Number of one", *_tag("counter_name", "ones", "batches"), "Number of one", "shares its counter"),
     Mutant(
         SYNC, "Number batches", *_tag("valuename", "batch", "batches"), "Forget the token", "uses the field 'batch'"
     ),

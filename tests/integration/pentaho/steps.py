@@ -67,14 +67,18 @@ class BlockingStep(Step):
 
 
 class Sequence(Step):
-    """Numbers rows."""
+    """Numbers rows, by a counter that steps share where it has the same name."""
 
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
-        self.numbers = count(int(self.text("start_at")), int(self.text("increment_by")))
+        name = self.text("counter_name") or self.node.text("valuename")
+        start = int(self.text("start_at"))
+        self.counter = self.run.counters.setdefault(name, (start, count(start, int(self.text("increment_by")))))
+        if self.counter[0] != start:
+            raise KettleError(f"{self.node.name}: the counter {name!r} starts at {self.counter[0]}")
 
     def take(self, row: Row) -> None:
-        self.put({**row, self.node.text("valuename"): next(self.numbers)})
+        self.put({**row, self.node.text("valuename"): next(self.counter[1])})
 
 
 class FieldsChangeSequence(Step):

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 from xml.etree.ElementTree import Element
 
@@ -30,6 +31,7 @@ class Run:
     is_stopped: bool = False
     under_way: int = 0
     steps: "dict[str, Step]" = field(default_factory=dict)
+    counters: "dict[str, tuple[int, count[int]]]" = field(default_factory=dict)
 
     def text(self, value: str) -> str:
         """A text with the variables put in."""

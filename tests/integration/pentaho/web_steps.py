@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from integration.pentaho.documents import text_of
 from tests.integration.pentaho import steps
 from tests.integration.pentaho.transformation import Step
-from tests.integration.pentaho.values import KettleError, Row, at_path, java_json
+from tests.integration.pentaho.values import KettleError, Row, at_path, converted, java_json
 
 ANSWER_SECONDS = 60
 """PDI waits for ever; a test does not."""
@@ -91,10 +91,12 @@ class JsonInput(Step):
     def take(self, row: Row) -> None:
         fields = self.node.all("fields/field")
         columns = self._columns(self.value(row, self.node.text("valueField")))
-        names = [text_of(each, "name") for each in fields]
         for number in range(max(1, *map(len, columns))):
-            found = [column[number] if column else None for column in columns]
-            self.put({**row, **dict(zip(names, found, strict=True))})
+            found = {
+                text_of(field, "name"): _value_of(column[number], text_of(field, "type")) if column else None
+                for field, column in zip(fields, columns, strict=True)
+            }
+            self.put({**row, **found})
 
     def _columns(self, text: str | None) -> list[list[Any]]:
         try:
@@ -108,6 +110,13 @@ class JsonInput(Step):
         if self.node.text("ignoreMissingPath") != "Y" and not all(map(any_value, columns)):
             raise KettleError(f"{self.node.name}: a path finds nothing")
         return columns
+
+
+def _value_of(found: Any, kind: str) -> Any:
+    if found is None or (kind == "Integer" and isinstance(found, int)):
+        return found
+    text = java_json(found) if isinstance(found, dict) else str(found)
+    return converted(text, kind)
 
 
 def any_value(column: list[Any]) -> bool:
