@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks import governance
 from benchmarks.report import Finding, Report
 from benchmarks.sync import base_a, peers
-from benchmarks.sync.running import Run, run
+from benchmarks.sync.running import Run, run, server_seconds
 from tests import live
 
 ROWS = 1_000_000
@@ -25,6 +25,7 @@ def measure(folder: Path, rows: int = ROWS) -> Report:
     base_a.build(source, rows)
     with live.core(folder / "core", options=governance.OPTIONS) as core:
         synced = _script(core, source, 0)
+        core_seconds = server_seconds(core.process.pid)
         equal = _script(core, source, 0, "--verify")
         base_a.change_unseen(source, rows)
         located = _script(core, source, 4, "--verify")
@@ -37,7 +38,7 @@ def measure(folder: Path, rows: int = ROWS) -> Report:
         f"Sync: {rows:,} articles from SQLite to SQLite",
         ("way", "rows a second", "seconds", "memory, MiB", "time beside the script's"),
         [_row(name, each, rows, synced) for name, each in {"script, through REST": synced, **others}.items()],
-        _findings(rows, synced, equal, located),
+        [*_findings(rows, synced, equal, located), _cpu(rows, synced, core_seconds)],
     )
 
 
@@ -63,6 +64,12 @@ def _findings(rows: int, synced: Run, equal: Run, located: Run) -> list[Finding]
         _at_most("100 differences located, seconds", located.seconds, TARGET_LOCATED_SECONDS),
         _at_most("percent of the rows read for them", share * 100, TARGET_READ_PERCENT),
     ]
+
+
+def _cpu(rows: int, synced: Run, core_seconds: float) -> Finding:
+    """What a row costs whoever else is on the machine; the core's share has its start in it."""
+    script, core = (seconds / rows * 1e6 for seconds in (synced.cpu_seconds, core_seconds))
+    return Finding("processor time of a row, µs", f"script {script:.0f}, core {core:.0f}", "none", is_met=True)
 
 
 def _looked_at(located: Run) -> int:
