@@ -141,6 +141,17 @@ class RelayMetrics:
         )
 
 
+def pipeline_events(registry: CollectorRegistry) -> Counter:
+    """What a worker takes into the lake itself, where there is no broker."""
+    return Counter("lakeport_pipeline_events", "Events taken into the lake by outcome", ("outcome",), registry=registry)
+
+
+def replay_verdicts(registry: CollectorRegistry) -> Counter:
+    """What a worker finds out about replays."""
+    told = "Verdicts of replayed transactions, counted when a replay is settled, and missing ones when they are missed"
+    return Counter("lakeport_replay_verdicts", told, ("verdict",), registry=registry)
+
+
 def may_scrape(authorization: str, token: str) -> bool:
     """Whether an `Authorization` header has the metrics' bearer token; all may where there is none."""
     given = authorization.removeprefix("Bearer ")

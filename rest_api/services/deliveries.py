@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from rest_api.backends.event_log.outbox import Outbox
 from rest_api.backends.lake import Lake
 from rest_api.errors import Refusal
+from rest_api.observability import pipeline_events, replay_verdicts
 from rest_api.services.ingestion import Ingestion
 from rest_api.services.pipeline import Pipeline
 from rest_api.services.proofs import Proofs
@@ -43,7 +44,7 @@ def sender_of(settings: Settings, database: Database, lake: Lake, registry: Coll
     """What sends on in an installation, and counts it in a registry."""
     if settings.event_brokers:
         return relay_of(settings, database, registry)
-    pipeline = Pipeline(database, lake, Ingestion(database, lake))
+    pipeline = Pipeline(database, lake, Ingestion(database, lake), pipeline_events(registry))
     return Outbox(database, lake.writing.storage.alone, pipeline.take)
 
 
@@ -54,7 +55,7 @@ def delivering(settings: Settings, database: Database, lake: Lake, registry: Col
     sender = sender_of(settings, database, lake, registry)
     deliveries = Loop("deliveries", sender.deliver, sender.close, stopping)
     # A broker that does not answer holds up what is sent, not what is proved.
-    proofs = Loop("proofs", Proofs(database, lake).look, _nothing, stopping)
+    proofs = Loop("proofs", Proofs(database, lake, replay_verdicts(registry)).look, _nothing, stopping)
     threads = [Thread(target=each.run, name=each.name, daemon=True) for each in (deliveries, proofs)]
     for thread in threads:
         thread.start()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
+from prometheus_client import Counter
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
@@ -35,6 +36,7 @@ class Pipeline:
     database: Database
     lake: Lake
     ingestion: Ingestion
+    counter: Counter
 
     def take(self, messages: Sequence[Waiting]) -> None:
         """Take messages, in their order. What nothing can be made of is given up, so that the others go on.
@@ -56,6 +58,8 @@ class Pipeline:
             events.install(session)
             taken.finish(session)
             session.commit()
+        for outcome in taken.outcomes:
+            self.counter.labels(outcome.name).inc()
 
     def _take_apart(self, target: Target, messages: Sequence[Waiting], error: Exception) -> None:
         """Halve them, until the one is found that nothing can be made of."""
@@ -67,6 +71,7 @@ class Pipeline:
 
     def _give_up(self, message: Waiting, error: Exception) -> None:
         """The message is kept as long as one that was sent."""
+        self.counter.labels("given_up").inc()
         log.error("message_given_up", message=message.headers.get(EVENT_ID), exc_info=error)
         replay = _replay(message.headers)
         if replay is None:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from prometheus_client import Counter
 from sqlalchemy import Engine as Database
 from sqlalchemy import exists, or_, select, update
 from sqlalchemy.orm import Session
@@ -22,6 +23,7 @@ from rest_api.models.job import UNFINISHED, Job
 from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.models.replay import MATCHED, MISSING, PENDING, Replay, ReplayEvent
 from rest_api.query.conditions import And, Comparison, Not
+from rest_api.services import replays
 from rest_api.services.rights import OF_ADMINISTRATORS
 from rest_api.services.writes import stored_rows
 
@@ -41,16 +43,17 @@ class Proofs:
 
     database: Database
     lake: Lake
+    counter: Counter
     missing_after: timedelta = MISSING_AFTER
     due_at: dict[str, float] = field(default_factory=dict)
 
     def look(self) -> None:
         """Look at every replay that is due. Raises Refusal, SQLAlchemyError."""
-        replays = self._unsettled()
-        for replay in replays:
+        unsettled = self._unsettled()
+        for replay in unsettled:
             if self.due_at.get(replay.id, 0) <= time.monotonic():
                 self._look_at(replay)
-        for forgotten in self.due_at.keys() - {replay.id for replay in replays}:
+        for forgotten in self.due_at.keys() - {replay.id for replay in unsettled}:
             del self.due_at[forgotten]
 
     def prove(self, replay: Replay) -> None:
@@ -101,7 +104,7 @@ class Proofs:
         hashes = {} if replay.corrections else self._unproved(replay)
         if hashes:
             where = And((Comparison(KEY, "in", tuple(hashes)), Not(Comparison(REPLAY_ID, "is", None))))
-            rows = stored_rows(self.lake, snapshot, where)
+            rows = stored_rows(self.lake, self.lake.writing.row_types(snapshot.name), snapshot, where)
             self._keep(replay, [row[KEY] for row in rows if row_hash(row) == hashes[row[KEY]]])
 
     def _unproved(self, replay: Replay) -> dict[str, str]:
@@ -127,7 +130,8 @@ class Proofs:
         is_coming = exists().where(PipelineMessage.id == ReplayEvent.event_id, may_come)
         left = (ReplayEvent.replay_id == replay.id, ReplayEvent.verdict == PENDING, ~is_coming)
         with self.database.begin() as connection:
-            connection.execute(update(ReplayEvent).where(*left).values(verdict=MISSING))
+            missed = connection.execute(update(ReplayEvent).where(*left).values(verdict=MISSING)).rowcount
+        self.counter.labels(MISSING).inc(missed)
 
     def _settle(self, replay: Replay) -> None:
         is_left = exists().where(ReplayEvent.replay_id == replay.id, ReplayEvent.verdict.in_((PENDING, MISSING)))
@@ -135,8 +139,11 @@ class Proofs:
         with self._reading() as session:
             if session.scalar(select(or_(is_left, is_running))):
                 return
+            found = replays.count(session, replay).verdicts
         with self.database.begin() as connection:
             connection.execute(update(Replay).where(Replay.id == replay.id).values(settled_at=utc_now()))
+        for verdict, number in found.items():
+            self.counter.labels(verdict).inc(number)
 
     def _replayed(self, snapshot: Snapshot, replay_id: str) -> Iterator[list[str]]:
         """The transactions whose rows have a replay's id."""

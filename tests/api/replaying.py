@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Engine
 
 from rest_api.demo.transactions import QUARANTINE, SCHEMA
-from rest_api.observability import WorkerMetrics
+from rest_api.observability import WorkerMetrics, replay_verdicts
 from rest_api.services.deliveries import sender_of
 from rest_api.services.leases import Leases
 from rest_api.services.proofs import MISSING_AFTER, Proofs
@@ -107,7 +107,8 @@ class Hand:
 
     def prove(self) -> None:
         """Look for what became of replays."""
-        Proofs(self.engine, self.app.extensions["lakeport"].lake, self.missing_after).look()
+        counter = replay_verdicts(CollectorRegistry())
+        Proofs(self.engine, self.app.extensions["lakeport"].lake, counter, self.missing_after).look()
 
     def work(self) -> None:
         """Do all of it."""

@@ -85,11 +85,13 @@ def place(app: Flask, admin: Caller) -> Installation:
 
 @pytest.fixture
 def worker_after(place: Installation) -> Iterator[Callable[[], None]]:
-    """Starts a worker that lives, and stops it at the end."""
+    """Starts a worker that lives, and stops it at the end, until which it must not have ended by itself."""
     started: list[subprocess.Popen[bytes]] = []
     yield lambda: started.append(place.start("never", 0))
+    codes = [process.poll() for process in started]
     for process in started:
         stop(process)
+    assert not any(code is not None for code in codes), codes
 
 
 def check(place: Installation, of_all: str, spoilt: str) -> None:
