@@ -30,28 +30,32 @@ class _Misfit:
     value: Any
 
 
-def typed_rows(rows: Sequence[Row], columns: Sequence[ExpectedColumn]) -> list[Row | str]:
-    """Each row with a value for every column, null where it says nothing; or what is wrong with it."""
-    fitted = [_fitted([row.get(column.name) for row in rows], column) for column in columns]
-    names = [column.name for column in columns]
-    values = (dict(zip(names, each, strict=True)) for each in zip(*fitted, strict=True))
-    return [_objection(row, found, columns) or found for row, found in zip(rows, values, strict=True)]
+@dataclass(frozen=True)
+class RowTypes:
+    """The types of a table's columns at a moment, for rows on their way into it and out of it."""
 
+    columns: tuple[ExpectedColumn, ...]
 
-def write_typed_rows(rows: Sequence[Row], columns: Sequence[ExpectedColumn], target: Path) -> None:
-    """Write rows of Python values to a file as a table takes them. Raises Unavailable on a full disk."""
-    schema = pa.schema([pa.field(column.name, column.type, column.is_nullable) for column in columns])
-    with refusing_full_disks():
-        pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), target)
+    def typed(self, rows: Sequence[Row]) -> list[Row | str]:
+        """Each row with a value for every column, null where it says nothing; or what is wrong with it."""
+        fitted = [_fitted([row.get(column.name) for row in rows], column) for column in self.columns]
+        names = [column.name for column in self.columns]
+        values = (dict(zip(names, each, strict=True)) for each in zip(*fitted, strict=True))
+        return [_objection(row, found, self.columns) or found for row, found in zip(rows, values, strict=True)]
 
+    def read(self, batches: Iterable[Any]) -> Iterator[Row]:
+        """Rows that an engine read, as `typed` gives them: bytes from Base64, what is nested from its JSON."""
+        types = {column.name: column.type for column in self.columns}
+        for batch in batches:
+            names = batch.schema.names
+            values = [_read(batch.column(name), types[name]) for name in names]
+            yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
 
-def read_rows(batches: Iterable[Any], columns: Sequence[ExpectedColumn]) -> Iterator[Row]:
-    """Rows that an engine read, as `typed_rows` gives them: bytes from Base64, what is nested from its JSON."""
-    types = {column.name: column.type for column in columns}
-    for batch in batches:
-        names = batch.schema.names
-        values = [_read(batch.column(name), types[name]) for name in names]
-        yield from (dict(zip(names, row, strict=True)) for row in zip(*values, strict=True))
+    def write(self, rows: Sequence[Row], target: Path) -> None:
+        """Write rows of Python values to a file as the table takes them. Raises Unavailable on a full disk."""
+        schema = pa.schema([pa.field(column.name, column.type, column.is_nullable) for column in self.columns])
+        with refusing_full_disks():
+            pq.write_table(pa.Table.from_pylist([dict(row) for row in rows], schema), target)
 
 
 def _read(array: Any, type_: pa.DataType) -> list[Any]:

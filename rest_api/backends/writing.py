@@ -1,7 +1,7 @@
 """Writes datasets: each change is one commit of a Delta table, or one file put whole into a folder of files."""
 
 import errno
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from rest_api.backends.delta_layout import properties, properties_of
 from rest_api.backends.parsed import ParsedTexts
 from rest_api.backends.parsing import ExpectedColumn, Format, Parsed, Parser
 from rest_api.backends.storage import Storage, no_room, refusing_full_disks
-from rest_api.backends.typed_rows import read_rows, typed_rows, write_typed_rows
+from rest_api.backends.typed_rows import RowTypes
 from rest_api.errors import Conflict, FieldError, Invalid
 from rest_api.lake.names import path_of
 from rest_api.lake.snapshots import FILES, DataFile, Snapshot
@@ -112,17 +112,9 @@ class Writing:
         """Write JSON rows to a file as a table takes them. Raises Invalid naming `rows.3.amount`."""
         write_rows(rows, self.columns(name), target)
 
-    def typed(self, name: str, rows: Sequence[Row]) -> list[Row | str]:
-        """Each row as Python values of a table's types, or what is wrong with it."""
-        return typed_rows(rows, self.columns(name))
-
-    def read(self, name: str, batches: Iterable[Any]) -> Iterator[Row]:
-        """Rows of a table that an engine read, as Python values of its types."""
-        return read_rows(batches, self.columns(name))
-
-    def stage_typed(self, name: str, rows: Sequence[Row], target: Path) -> None:
-        """Write rows of Python values to a file as a table takes them. Raises Unavailable."""
-        write_typed_rows(rows, self.columns(name), target)
+    def row_types(self, name: str) -> RowTypes:
+        """What makes Python values of a table's types of JSON rows, each by itself, and writes them."""
+        return RowTypes(self.columns(name))
 
     def stage_file(
         self, source: Path, format_: Format, target: Path, expected: tuple[ExpectedColumn, ...] | None

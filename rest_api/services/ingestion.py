@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from rest_api.backends.delta import COMMIT_ATTEMPTS, Committed
 from rest_api.backends.lake import Lake
+from rest_api.backends.typed_rows import RowTypes
 from rest_api.backends.writing import Moved, Stamp
 from rest_api.errors import Conflict, FieldError, Invalid
-from rest_api.lake.checks import MAX_EVENT_BYTES, OF_SOURCES, checks_of, objections
+from rest_api.lake.checks import MAX_EVENT_BYTES, OF_SOURCES, Check, checks_of, objections
 from rest_api.lake.events import Event, Outcome, quarantine_of
 from rest_api.lake.replays import OF_REPLAYS, QUARANTINED, TIMESTAMP, Decision, Row, decide
 from rest_api.lake.snapshots import TABLE
@@ -79,27 +80,14 @@ class Ingestion:
         """
         if not target.key:
             raise Conflict("Events are merged by the dataset's key, and it has none")
-        judged = self._judged(target, events)
+        types = self.lake.writing.row_types(target.name)
+        judged = _judged(target, types, events)
         kept = self._keep(target, judged, author)
         accepted = [each for each in judged if isinstance(each, Accepted)]
-        merged = [self._merge(target, run, author) for run in _runs(target, accepted)]
+        merged = [self._merge(target, types, run, author) for run in _runs(target, accepted)]
         outcomes = _outcomes(judged, [decision for each in merged for decision in each.decisions])
         done = tuple(change for change in (kept, *(each.change for each in merged)) if change is not None)
         return Ingested(merged[-1].version, outcomes, done, _findings(target, judged, outcomes, merged))
-
-    def _judged(self, target: Target, events: Sequence[Event]) -> list[Accepted | Refused]:
-        names = frozenset(column.name for column in target.snapshot.columns)
-        checks = checks_of(target.name, names, target.key)
-        read = [_read(event) for event in events]
-        rows = iter(self.lake.writing.typed(target.name, [each for each in read if not isinstance(each, str)]))
-        judged: list[Accepted | Refused] = []
-        for event, each in zip(events, read, strict=True):
-            row = each if isinstance(each, str) else next(rows)
-            if not isinstance(row, str):
-                wanted = checks if event.replay else (*checks, *OF_SOURCES)
-                row = "; ".join(objections(row, wanted)) or row
-            judged.append(Refused(event, _payload(event), row) if isinstance(row, str) else Accepted(event, row))
-        return judged
 
     def _keep(self, target: Target, judged: Sequence[Accepted | Refused], author: Author) -> Change | None:
         refused = [each for each in judged if isinstance(each, Refused)]
@@ -110,28 +98,29 @@ class Ingestion:
             raise _invalid(judged)
         return Quarantine(self.database, self.lake).keep(table, refused, author)
 
-    def _merge(self, target: Target, accepted: Sequence[Accepted], author: Author) -> _Merged:
+    def _merge(self, target: Target, types: RowTypes, accepted: Sequence[Accepted], author: Author) -> _Merged:
         for _ in range(COMMIT_ATTEMPTS):
             with self.lake.writing.alone(target.name):
                 now = as_it_is(self.lake.catalog, target)
-                stored = self._stored(now, accepted)
+                stored = self._stored(now, types, accepted)
                 decisions, rows = _decided(now, accepted, stored)
                 if not rows:
                     return _Merged(now.snapshot.version, decisions)
                 try:
-                    change = self._put(now, rows, author, is_new=rows.keys().isdisjoint(stored))
+                    change = self._put(now, types, rows, author, is_new=rows.keys().isdisjoint(stored))
                 except Moved:
                     continue  # somebody else changed the table: what was decided may not hold any more
                 return _Merged(change.committed.version if change.committed else None, decisions, change)
         raise Conflict("Others change the table all the time; try again")
 
-    def _stored(self, target: Target, accepted: Sequence[Accepted]) -> dict[Key, Row]:
+    def _stored(self, target: Target, types: RowTypes, accepted: Sequence[Accepted]) -> dict[Key, Row]:
         if not accepted:
             return {}
         keys = {_key(target, each.row) for each in accepted}
-        return {_key(target, row): row for row in stored_rows(self.lake, target.snapshot, _among(target, keys))}
+        found = stored_rows(self.lake, types, target.snapshot, _among(target, keys))
+        return {_key(target, row): row for row in found}
 
-    def _put(self, target: Target, rows: Mapping[Key, Row], author: Author, *, is_new: bool) -> Change:
+    def _put(self, target: Target, types: RowTypes, rows: Mapping[Key, Row], author: Author, *, is_new: bool) -> Change:
         """Rows that are all new are appended: nothing that is there is written again."""
         writing, after = self.lake.writing, target.snapshot.version or 0
         key = () if is_new else target.key
@@ -142,8 +131,24 @@ class Ingestion:
         intent = Intent(target.name, MERGE, target.snapshot.identity, author.user_id, author.username, len(rows))
         with writing.staging() as folder:
             file = folder / "rows.parquet"
-            writing.stage_typed(target.name, list(rows.values()), file)
+            types.write(list(rows.values()), file)
             return changes.carry_out(self.database, self.lake.catalog, intent, commit)
+
+
+def _judged(target: Target, types: RowTypes, events: Sequence[Event]) -> list[Accepted | Refused]:
+    names = frozenset(column.name for column in types.columns)
+    checks = checks_of(target.name, names, target.key)
+    read = [_read(event) for event in events]
+    rows = iter(types.typed([each for each in read if not isinstance(each, str)]))
+    found = (each if isinstance(each, str) else next(rows) for each in read)
+    return [_judgement(event, each, checks) for event, each in zip(events, found, strict=True)]
+
+
+def _judgement(event: Event, found: Row | str, checks: Sequence[Check]) -> Accepted | Refused:
+    if isinstance(found, str):
+        return Refused(event, _payload(event), found)
+    wrong = "; ".join(objections(found, checks if event.replay else (*checks, *OF_SOURCES)))
+    return Refused(event, _payload(event), wrong) if wrong else Accepted(event, found)
 
 
 def _read(event: Event) -> Mapping[str, Any] | str:

@@ -11,6 +11,7 @@ from sqlalchemy import Engine as Database
 
 from rest_api.backends.delta import Committed
 from rest_api.backends.lake import Lake
+from rest_api.backends.typed_rows import RowTypes
 from rest_api.backends.writing import Stamp
 from rest_api.database import utc_now
 from rest_api.errors import Conflict
@@ -53,26 +54,27 @@ class Quarantine:
 
     def keep(self, table: Snapshot, refused: Sequence[Refused], author: Author) -> Change | None:
         """Add those that are not there yet; None where all are. Raises Conflict, Overloaded, Unavailable."""
-        rows = self._rows(table, refused)
+        types = self.lake.writing.row_types(table.name)
+        rows = self._rows(types, refused)
         with self.lake.writing.alone(table.name):
-            new = self._unknown(table.name, rows)
-            return self._append(table, new, author) if new else None
+            new = self._unknown(types, table.name, rows)
+            return self._append(types, table, new, author) if new else None
 
-    def _rows(self, table: Snapshot, refused: Sequence[Refused]) -> list[Row]:
+    def _rows(self, types: RowTypes, refused: Sequence[Refused]) -> list[Row]:
         """The rows of refused events, as far as the table has columns for them. Raises Conflict."""
-        names = {column.name for column in table.columns}
+        names = {column.name for column in types.columns}
         given = [{name: value for name, value in _row(each).items() if name in names} for each in refused]
-        rows = [row for row in self.lake.writing.typed(table.name, given) if not isinstance(row, str)]
+        rows = [row for row in types.typed(given) if not isinstance(row, str)]
         if len(rows) < len(refused) or not names >= {PAYLOAD, REASON}:
             raise Conflict("The quarantine does not take refused events: its columns are others")
         return rows
 
-    def _unknown(self, name: str, rows: Sequence[Row]) -> list[Row]:
+    def _unknown(self, types: RowTypes, name: str, rows: Sequence[Row]) -> list[Row]:
         table = self.lake.catalog.snapshot(name)
         if table is None:
             raise Conflict("The table was replaced meanwhile")
         identities = [_identities(row) for row in rows]
-        seen = self._stored(table, frozenset().union(*identities))
+        seen = self._stored(types, table, frozenset().union(*identities))
         new = []
         for row, own in zip(rows, identities, strict=True):
             if not own & seen:
@@ -80,19 +82,19 @@ class Quarantine:
             seen |= own
         return new
 
-    def _stored(self, table: Snapshot, wanted: frozenset[Identity]) -> frozenset[Identity]:
+    def _stored(self, types: RowTypes, table: Snapshot, wanted: frozenset[Identity]) -> frozenset[Identity]:
         """Those of the identities that the table has."""
-        rows = stored_rows(self.lake, table, any_of(list(_conditions(wanted))))
+        rows = stored_rows(self.lake, types, table, any_of(list(_conditions(wanted))))
         return wanted & {identity for row in rows for identity in _all_identities(row)}
 
-    def _append(self, table: Snapshot, rows: Sequence[Row], author: Author) -> Change:
+    def _append(self, types: RowTypes, table: Snapshot, rows: Sequence[Row], author: Author) -> Change:
         def commit(change: Change) -> Committed:
             return self.lake.writing.append(table.name, file, Stamp(change.metadata))
 
         intent = Intent(table.name, APPEND, table.identity, author.user_id, author.username, len(rows))
         with self.lake.writing.staging() as folder:
             file = folder / "rows.parquet"
-            self.lake.writing.stage_typed(table.name, rows, file)
+            types.write(rows, file)
             return changes.carry_out(self.database, self.lake.catalog, intent, commit)
 
 

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from rest_api.backends.catalog import Catalog
 from rest_api.backends.delta import Committed
 from rest_api.backends.lake import Lake
+from rest_api.backends.typed_rows import RowTypes
 from rest_api.backends.writing import Source, Stamp, incoming, range_of
 from rest_api.errors import Conflict, FieldError, Forbidden, Invalid
 from rest_api.lake.grants import WRITE
@@ -76,10 +77,10 @@ def as_it_is(catalog: Catalog, target: Target) -> Target:
     return replace(target, snapshot=now)
 
 
-def stored_rows(lake: Lake, snapshot: Snapshot, where: Condition) -> list[Row]:
+def stored_rows(lake: Lake, types: RowTypes, snapshot: Snapshot, where: Condition) -> list[Row]:
     """All columns of the rows where a condition holds, whoever may see them, as values of the table's types."""
     plan = _plan(snapshot, where)
-    return list(lake.writing.read(snapshot.name, lake.engine(plan).batches(plan)))
+    return list(types.read(lake.engine(plan).batches(plan)))
 
 
 def require_whole_keys(rows: Sequence[dict[str, Any]], key: Sequence[str]) -> None:
