@@ -17,7 +17,7 @@ from rest_api.backends.delta import COMMIT_ATTEMPTS, Committed
 from rest_api.backends.lake import Lake
 from rest_api.backends.typed_rows import RowTypes
 from rest_api.backends.writing import Moved, Stamp
-from rest_api.errors import Conflict, FieldError, Invalid
+from rest_api.errors import Conflict, FieldError, Invalid, Overloaded
 from rest_api.lake.checks import MAX_EVENT_BYTES, OF_SOURCES, Check, checks_of, objections
 from rest_api.lake.events import Event, Outcome, quarantine_of
 from rest_api.lake.replays import OF_REPLAYS, QUARANTINED, TIMESTAMP, Decision, Row, decide
@@ -111,7 +111,7 @@ class Ingestion:
                 except Moved:
                     continue  # somebody else changed the table: what was decided may not hold any more
                 return _Merged(change.committed.version if change.committed else None, decisions, change)
-        raise Conflict("Others change the table all the time; try again")
+        raise Overloaded("Others change the table all the time; try again", retry_after_seconds=1)
 
     def _stored(self, target: Target, types: RowTypes, accepted: Sequence[Accepted]) -> dict[Key, Row]:
         if not accepted:
