@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +59,23 @@ def open_ends(
     """Both ends. Raises Misconfigured, SourceAway."""
     url = secret_url(source, SOURCE, "--source")
     name = origin or database_name(url)
-    credentials = Credentials.from_environment(os.environ)
+    credentials = Credentials.from_environment({**asked_for(os.environ), **os.environ})
     with (
         closing(CoreClient(target, credentials, patience, _say)) as core,
         open_source(url, read_mapping(mapping)) as opened,
     ):
         yield Ends(opened, core, name)
+
+
+def asked_for(environ: Mapping[str, str]) -> dict[str, str]:
+    """Name and password as a person at a terminal gives them, where the environment has none."""
+    if environ.keys() & {"LAKEPORT_TOKEN", "LAKEPORT_USERNAME", "LAKEPORT_PASSWORD"} or not sys.stdin.isatty():
+        return {}
+    username = click.prompt("User name", err=True)
+    return {
+        "LAKEPORT_USERNAME": username,
+        "LAKEPORT_PASSWORD": click.prompt("Password", hide_input=True, err=True),
+    }
 
 
 def secret_url(given: str | None, variable: str, option: str) -> str:

@@ -45,7 +45,10 @@ def main(
     metrics_file: Path | None,
     **ends: Any,
 ) -> None:
-    """Bring what changed in base A to the core. Credentials come from the environment."""
+    """Bring what changed in base A to the core.
+
+    Credentials come from the environment; at a terminal they are asked for.
+    """
     if mode is not None and (from_start or pause is not None):
         raise click.UsageError(f"--from-start and --watch do not go with --{mode}")
     with ending("sync"), open_ends(**ends) as opened, ExitStack() as stack:
@@ -102,4 +105,4 @@ def _fix(ends: Ends, state: State, metrics: ScriptMetrics, *, may_delete_most: b
 
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="lakeport-sync")

@@ -34,6 +34,9 @@ LIVE_EVENTS = """\
 
   curl -s "{core}/analytics/spend?window=5m" -H "Authorization: Bearer $TOKEN"
 """
+FIRST_SYNC = """\
+  {root}/lakeport-sync --source {source} --target {core}
+"""
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -54,7 +57,10 @@ def greet(installation: Installation, passwords: Passwords, *, has_prometheus: b
     ]
     if has_demo(installation):
         sells = passwords.shops or PLACEHOLDER_OF_SHOPS
+        source = quote(f"sqlite:///{installation.data_dir / 'base_a.db'}")
         parts += [
+            f"{bold}A first sync{end}, of another database's articles; it asks for name and password:",
+            FIRST_SYNC.format(root=quote(str(ROOT)), source=source, core=core),
             f"{bold}Shops that sell all the time{end}, in one more terminal; Ctrl-C ends them:",
             LIVE_EVENTS.format(root=quote(str(ROOT)), python=_python(), password=sells, core=core),
         ]

@@ -22,6 +22,7 @@ def test_a_newcomer_starts_uses_stops_and_starts_again(tmp_path: Path) -> None:
         _check_that_everything_answers(place, first)
         _check_that_the_printed_commands_work(first)
         _check_that_the_printed_shops_sell(first)
+        _check_that_the_printed_sync_brings_articles(place, first, password)
         _check_that_no_process_shows_a_secret(place, password)
         articles_before = _article_count(place, password)
         code, refusal = place.refuse("--no-demo", "--data-dir", "lake")
@@ -82,6 +83,20 @@ def _check_that_the_printed_commands_work(start: Start) -> None:
     datasets = json.loads(done.stdout[read:])
     assert len(articles["data"]) == 3
     assert "transactions" in [dataset["name"] for dataset in datasets["data"]]
+
+
+def _check_that_the_printed_sync_brings_articles(place: Place, start: Start, password: str) -> None:
+    (command,) = re.findall(r"^  \S*lakeport-sync .*$", start.words(), re.MULTILINE)
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=place.home,
+        env={"PATH": os.environ["PATH"], "LAKEPORT_USERNAME": "admin", "LAKEPORT_PASSWORD": password},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, "1,000 created, 12 deleted" in done.stdout) == (0, True), done.stderr
 
 
 def _check_that_the_printed_shops_sell(start: Start) -> None:
