@@ -146,6 +146,12 @@ def test_a_wrong_wish_to_publish_again_is_one_sentence(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_url_that_names_no_broker_is_one_sentence_at_the_start(published: Publishing) -> None:
+    done = published.run("check", EVENTS_URL="kafka://broker")
+    assert done.exit_code == 2
+    assert done.stderr == "setting EVENTS_URL: expected kafka://host:port, several by commas, and nothing after them\n"
+
+
 def test_the_worker_tells_how_far_each_topic_is(published: Publishing) -> None:
     published.add_article()
     published.wait_until_sent()

@@ -20,6 +20,8 @@ RECONNECT_MS = 1_000
 DELIVERY_MS = 120_000
 """Longer than a publisher lives after an error: a message that is given up alone would be overtaken by the next."""
 REQUEST_BYTES = 64 << 20
+BATCH_BYTES = 256 << 10
+"""Of messages to one partition at once: below the size that brokers take as they come."""
 
 
 def connection_of(settings: Settings) -> dict[str, Any]:
@@ -99,6 +101,7 @@ def _producer(connection: Mapping[str, Any]) -> KafkaProducer:
         acks="all",
         enable_idempotence=True,
         linger_ms=5,
+        batch_size=BATCH_BYTES,
         bootstrap_timeout_ms=CONNECT_SECONDS * 1_000,
         reconnect_backoff_max_ms=RECONNECT_MS,
         request_timeout_ms=CONNECT_SECONDS * 1_000,

@@ -144,9 +144,10 @@ class Publishing(Outboxed):
 
 @contextmanager
 def outboxed(kafka: Kafka, folder: Path, **more: str) -> Iterator[Outboxed]:
-    """A database that publishes to a broker, without a worker yet."""
+    """A database that publishes to a broker, without a worker yet; `folder` may have been prepared before."""
     environ = _environ(kafka, more)
-    prepare(folder, **environ)
+    if not (folder / "lakeport.db").exists():
+        prepare(folder, **environ)
     with ExitStack() as stack:
         yield Outboxed(folder, kafka, environ, stack)
 
