@@ -10,6 +10,7 @@ import pytest
 from integration.envelopes import Message
 from tests.gateway.conftest import SAMPLE, replying, upstream
 from tests.integration.faulty_proxy import faulty_proxy
+from tests.integration.kafka.flows import consuming
 from tests.integration.kafka.lanes import Lane, delete, plain, unused_port, upsert
 from tests.live import LOCALHOST, call
 
@@ -31,9 +32,9 @@ def samples(port: str) -> dict[tuple[str, str], float]:
 
 
 def test_changes_come_into_the_core_in_the_order_of_their_keys(lane: Lane) -> None:
-    lane.start()
     lane.send(*(upsert(key, version) for version in (1, 2) for key in range(50)), delete(7, 3))
-    lane.wait_until_committed()
+    with consuming(lane.environ):
+        lane.wait_until_committed()
     assert lane.articles() == {str(key): (2, "title 2") for key in range(50) if key != 7}
     assert lane.letters() == []
 
@@ -155,10 +156,10 @@ def test_retry_after_is_obeyed(lane: Lane) -> None:
 
         verdict = {"data": [{"index": 0, "id": 1, "outcome": "created"}], "errors": []}
         busy.will(later, replying(200, verdict))
-        lane.start(CORE_URL=busy.url)
         lane.send(upsert(1, 1))
-        lane.wait_until_committed()
-        done = time.monotonic()
+        with consuming({**lane.environ, "CORE_URL": busy.url}):
+            lane.wait_until_committed()
+            done = time.monotonic()
     assert len(times) == 1
     assert done - times[0] >= 2
 
@@ -179,8 +180,7 @@ def test_an_answer_that_does_not_speak_of_each_row_moves_no_watermark(lane: Lane
 @pytest.mark.scenario("core_cut", "kafka")
 @pytest.mark.scenario("core_doubled", "kafka")
 def test_a_core_that_fails_cuts_off_and_doubles_a_third_of_the_calls_loses_nothing(lane: Lane) -> None:
-    with faulty_proxy(lane.core.url, 0.3, seed=7) as proxy:
-        lane.start(CORE_URL=proxy.url)
+    with faulty_proxy(lane.core.url, 0.3, seed=7) as proxy, consuming({**lane.environ, "CORE_URL": proxy.url}):
         for version in range(1, 16):
             lane.send(*(upsert(key, version) for key in range(20)))
             lane.wait_until_committed()
@@ -200,30 +200,16 @@ def test_a_refused_login_stops_the_consumer_with_one_sentence(lane: Lane) -> Non
 
 
 def test_tls_and_a_login_are_used_as_set(lane: Lane) -> None:
-    lane.start(
-        KAFKA_BOOTSTRAP_SERVERS=f"{LOCALHOST}:{lane.kafka.secure}",
-        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
-        KAFKA_SSL_CAFILE=str(lane.kafka.certificate),
-        KAFKA_SASL_MECHANISM="PLAIN",
-        KAFKA_SASL_USERNAME="lakeport",
-        KAFKA_SASL_PASSWORD=lane.kafka.password,
-    )
     lane.send(upsert(1, 1), POISON["not_json"])
-    lane.wait_until_committed()
+    with consuming({**lane.environ, **lane.kafka.login, "KAFKA_SASL_PASSWORD": lane.kafka.password}):
+        lane.wait_until_committed()
     assert lane.articles().keys() == {"1"}
     assert len(lane.letters()) == 1
 
 
 @pytest.mark.scenario("wrong_password", "kafka")
 def test_a_wrong_password_of_kafka_is_told_without_it_and_tried_again(lane: Lane) -> None:
-    consumer = lane.start(
-        KAFKA_BOOTSTRAP_SERVERS=f"{LOCALHOST}:{lane.kafka.secure}",
-        KAFKA_SECURITY_PROTOCOL="SASL_SSL",
-        KAFKA_SSL_CAFILE=str(lane.kafka.certificate),
-        KAFKA_SASL_MECHANISM="PLAIN",
-        KAFKA_SASL_USERNAME="lakeport",
-        KAFKA_SASL_PASSWORD="not-the-password",
-    )
+    consumer = lane.start(**lane.kafka.login, KAFKA_SASL_PASSWORD="not-the-password")
     lane.wait_for(lambda: "refuses the protocol, the certificate or the login" in lane.log())
     assert consumer.poll() is None
     assert "not-the-password" not in lane.log()

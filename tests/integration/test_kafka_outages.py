@@ -20,12 +20,6 @@ TOKEN_SECONDS = 2
 TOUCHED_KEYS = range(50)
 
 
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a consumer in this process try again soon."""
-    monkeypatch.setattr(core_client, "LONGEST_PAUSE_SECONDS", 0.5)
-
-
 @pytest.mark.scenario("core_down_at_start", "kafka")
 @pytest.mark.scenario("core_busy", "kafka")
 def test_a_consumer_outlives_a_core_that_is_down_and_goes_on_when_it_is_back(

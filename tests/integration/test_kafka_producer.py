@@ -238,14 +238,7 @@ def test_what_is_wrong_is_said_in_a_sentence_and_a_code(
 
 def test_no_broker_and_a_wrong_password_of_kafka_end_a_capture_alike(lane: Lane, base: Base) -> None:
     base.fill(range(1))
-    secure = {
-        "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{lane.kafka.secure}",
-        "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
-        "KAFKA_SSL_CAFILE": str(lane.kafka.certificate),
-        "KAFKA_SASL_MECHANISM": "PLAIN",
-        "KAFKA_SASL_USERNAME": "lakeport",
-    }
-    flow = Flow(base, lane)
+    flow, secure = Flow(base, lane), lane.kafka.login
     away = flow.started(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     wrong = flow.started("--state", "other.db", **secure, KAFKA_SASL_PASSWORD="not-the-password")
     assert (away.wait(30), wrong.wait(30)) == (9, 9)

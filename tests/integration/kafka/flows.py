@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from integration import kafka_producer, sync_script
+from integration import core_client, kafka_producer, kafka_route, sync_script
 from integration.kafka_client import read_topic
 from integration.kafka_consumer import consume
 from tests.integration.bases import Base, synced
@@ -70,7 +70,10 @@ def _ran(command: Any, arguments: list[str], environ: dict[str, str]) -> Ran:
 
 @contextmanager
 def consuming(environ: dict[str, str]) -> Iterator[None]:
-    """Run a consumer in this process until the block ends; what stopped it before is raised then."""
+    """Run a consumer in this process until the block ends; what stopped it before is raised then.
+
+    It looks and tries again more often than one that has time.
+    """
     stopping, stopped = threading.Event(), []
 
     def work() -> None:
@@ -80,12 +83,15 @@ def consuming(environ: dict[str, str]) -> Iterator[None]:
             stopped.append(error)
 
     thread = threading.Thread(target=work)
-    thread.start()
-    try:
-        yield
-    finally:
-        stopping.set()
-        thread.join()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kafka_route, "IDLE_POLL_MS", 100)
+        patch.setattr(core_client, "LONGEST_PAUSE_SECONDS", 0.5)
+        thread.start()
+        try:
+            yield
+        finally:
+            stopping.set()
+            thread.join()
     if stopped:
         raise stopped[0]
 

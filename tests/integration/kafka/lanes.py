@@ -1,5 +1,6 @@
 """A lane of the tests: a topic, its dead letters and an origin of their own, with consumers between them and a core."""
 
+import gc
 import json
 import os
 import secrets
@@ -9,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -108,13 +110,15 @@ class Lane:
 
     def behind(self) -> int:
         """How many messages are not committed."""
-        consumer = KafkaConsumer(group_id=self.environ["KAFKA_GROUP"], **self.connection)
-        try:
-            partitions = [TopicPartition(self.topic, number) for number in range(self.partitions)]
-            ends = consumer.end_offsets(partitions)
-            return sum(ends[each] - (consumer.committed(each) or 0) for each in partitions)
-        finally:
-            consumer.close(autocommit=False)
+        partitions = [TopicPartition(self.topic, number) for number in range(self.partitions)]
+        ends = self._offsets.end_offsets(partitions)
+        return sum(ends[each] - (self._offsets.committed(each) or 0) for each in partitions)
+
+    @cached_property
+    def _offsets(self) -> KafkaConsumer:
+        """One for all looks at offsets: it is no member of the group."""
+        group = self.environ["KAFKA_GROUP"]
+        return KafkaConsumer(group_id=group, reconnect_backoff_max_ms=1_000, **self.connection)
 
     def wait_until_committed(self, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until all that was sent is confirmed."""
@@ -134,6 +138,8 @@ class Lane:
 
     def end(self) -> None:
         """Stop what runs."""
+        if "_offsets" in vars(self):
+            self._offsets.close(autocommit=False)
         for process in self.processes:
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
@@ -141,11 +147,16 @@ class Lane:
 
 
 @pytest.fixture
-def lane(kafka: Kafka, live_core: LiveCore, editor_token: str, tmp_path: Path) -> Iterator[Lane]:
+def lane(
+    request: pytest.FixtureRequest, kafka: Kafka, live_core: LiveCore, editor_token: str, tmp_path: Path
+) -> Iterator[Lane]:
     """A lane to the core of the session."""
+    # kafka-python leaves a socket that connects while its client is closed to the garbage collector.
+    request.node.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
     found = Lane(kafka, live_core, editor_token, f"o{secrets.token_hex(4)}", tmp_path)
     yield found
     found.end()
+    gc.collect()
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,17 @@ class Kafka:
         """Where to begin."""
         return [f"127.0.0.1:{self.port}"]
 
+    @property
+    def login(self) -> dict[str, str]:
+        """Settings of a client of the secure port, but for the password."""
+        return {
+            "KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self.secure}",
+            "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
+            "KAFKA_SSL_CAFILE": str(self.certificate),
+            "KAFKA_SASL_MECHANISM": "PLAIN",
+            "KAFKA_SASL_USERNAME": "lakeport",
+        }
+
     def make_topics(self, **topics: int) -> None:
         """Make topics of so many partitions."""
         admin = KafkaAdminClient(bootstrap_servers=self.servers)
