@@ -233,6 +233,6 @@ MUTANTS = [
     Mutant(JOB, "Know base A", ".properties", ".property", "Know base A", "there is no such file"),
     Mutant(JOB, "", *_tag("name", "ORIGIN", "SOURCE"), "Send 1", "whose parameter ORIGIN nobody sets"),
     Mutant(JOB, "Give up", *_tag("type", "ABORT", "SUCCESS"), "Send 3", "goes on to 'Give up' after a failure"),
-    Mutant(SAVE, "Save", "<table>lakeport_watermarks</table>", "<table/>", "Save", "has no table"),
+    Mutant(SAVE, "Save", "<table>lakeport_pentaho_watermarks</table>", "<table/>", "Save", "has no table"),
     Mutant("postgresql.properties", "", "SQL_FIRST=", "SQL_BEGIN=", "Know base A", "does not set SQL_FIRST"),
 ]
