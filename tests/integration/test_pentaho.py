@@ -125,6 +125,7 @@ def test_rows_of_the_same_time_are_all_read(route_on: RouteOn, any_base: Base) -
 
 
 @pytest.mark.scenario("late_commit", "pentaho")
+@pytest.mark.scenario("late_beyond_overlap", "pentaho")
 @pytest.mark.scenario("clock_skew", "pentaho")
 def test_what_commits_late_or_by_a_slow_clock_within_the_overlap_arrives(route_on: RouteOn, any_base: Base) -> None:
     route = route_on(any_base)
