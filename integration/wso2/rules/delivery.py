@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from xml.etree.ElementTree import Element
 
-from integration.wso2.project import SYNAPSE, Artifact, Finding, Project
+from integration.wso2.project import SYNAPSE, Artifact, Finding, Project, named_sequences
 
 STORE = "org.apache.synapse.message.store.impl.jdbc.JDBCMessageStore"
 PROCESSOR = "org.apache.synapse.message.processor.impl.forwarder.ScheduledMessageForwardingProcessor"
@@ -12,31 +12,44 @@ KNOW_CALLERS = frozenset({"lakeport.Caller", "lakeport.Seal"})
 
 
 def faults(project: Project) -> Iterator[Finding]:
-    """Whatever may fail has somebody who hears of it, who himself calls nobody over the network."""
+    """Whatever may fail has somebody who hears of it."""
     for artifact, entrance in _entrances(project):
         if not entrance.get("faultSequence"):
             yield artifact.finding("has an entrance without faultSequence")
     for artifact in project.of("inboundEndpoint"):
         if not artifact.root.get("onError"):
             yield artifact.finding("has no onError")
-    starts = {each.get("value") for task in project.of("task") for each in task.all("property")}
+    heard = {each.name for start, handler in _ways(project) for each in project.reached(start, handler)}
     for artifact in project.of("sequence"):
-        may_fail = _has(artifact, *MAY_FAIL) or artifact.name in starts
-        if may_fail and not artifact.root.get("onError") and not _is_part(project, artifact):
-            yield artifact.finding("may fail and has no onError")
-        if artifact.root.get("onError") == artifact.name:
-            yield artifact.finding("is its own onError")
+        if _has(artifact, *MAY_FAIL) and artifact.name not in heard:
+            yield artifact.finding("may fail, and nobody hears of it: no onError, no faultSequence")
 
 
-def _is_part(project: Project, artifact: Artifact) -> bool:
-    """Whether a sequence is gone through only within others that hear of its faults, or hears of them as such."""
-    others = [each for each in project.of("sequence") if _names(each, artifact.name)]
-    heard = {each.root.get("onError") for each in project.of("sequence")}
-    return bool(others) and all(each.root.get("onError") or each.name in heard for each in others)
+def handlers(project: Project) -> Iterator[Finding]:
+    """One on each way: after a time-out all of them would be called, and a client answered twice."""
+    for start, handler in _ways(project):
+        for artifact in project.reached(start):
+            if artifact.root.get("onError") not in (None, handler) or (
+                artifact.root.get("onError") and artifact.name != start
+            ):
+                yield artifact.finding(f"has an onError on a way whose faults {handler} hears of already")
+        if start in {each.name for each in project.reached(handler)}:
+            yield Finding(start, f"is gone through by {handler}, which hears of its faults")
 
 
-def _names(artifact: Artifact, name: str) -> bool:
-    return any(each.get("key") == name for each in artifact.all("sequence"))
+def _ways(project: Project) -> Iterator[tuple[str, str]]:
+    """Where messages come in, each with who hears of its faults."""
+    for _, entrance in _entrances(project):
+        if entrance.get("faultSequence"):
+            yield entrance.get("inSequence", ""), entrance.get("faultSequence", "")
+    for artifact in project.of("inboundEndpoint"):
+        if artifact.root.get("onError"):
+            yield artifact.root.get("sequence", ""), artifact.root.get("onError", "")
+    for task in project.of("task"):
+        for name, _ in named_sequences(task):
+            handler = project.sequences[name].root.get("onError") if name in project.sequences else None
+            if handler:
+                yield name, handler
 
 
 def statuses(project: Project) -> Iterator[Finding]:
@@ -133,4 +146,4 @@ def _keys(element: Element) -> list[str]:
     return [each.get("key", "") for each in element.iter(f"{SYNAPSE}sequence")]
 
 
-RULES = (faults, statuses, confirmation, stores, processors, stored, callers)
+RULES = (faults, handlers, statuses, confirmation, stores, processors, stored, callers)

@@ -29,7 +29,7 @@ JAVA = ("java", "-Xmx192m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:
 FAST = {
     "CORE_TIMEOUT_MS": "2000",
     "SUSPEND_MS": "500",
-    "LOGIN_PAUSE_SECONDS": "1",
+    "LOGIN_PAUSE_SECONDS": "0.5",
     "FORWARD_MS": "500",
     "POLL_SECONDS": "1",
     "CLAIM_SECONDS": "10",

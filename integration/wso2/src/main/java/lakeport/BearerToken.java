@@ -41,7 +41,7 @@ public final class BearerToken extends AbstractMediator {
 
     /** Seconds without a login after the first that was refused. */
     public void setPauseSeconds(String seconds) {
-        pause = Duration.ofSeconds(Long.parseLong(seconds));
+        pause = Duration.ofMillis((long) (Double.parseDouble(seconds) * 1000));
     }
 
     /** See above. Raises SynapseException, which says nothing of whereabouts or secrets. */
