@@ -23,6 +23,7 @@ pytest_plugins = [
     "tests.servers",
     "tests.ci_no_skips",
     "tests.live",
+    "tests.mariadb",
     "tests.npm.running",
     "tests.gateway.demo",
     "tests.integration.kafka.running",

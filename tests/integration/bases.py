@@ -31,6 +31,22 @@ end $$;
 create trigger touched before update on articles for each row execute function touched();
 create trigger buried after delete on articles for each row execute function buried();
 """
+MARIADB_SCHEMA = """
+create table articles (
+    id bigint primary key, title varchar(200) not null, content text not null,
+    updated_at datetime(6) not null default current_timestamp(6) on update current_timestamp(6),
+    key articles_updated_at (updated_at, id)
+);
+create table article_tombstones (id bigint primary key, deleted_at datetime(6) not null);
+create trigger buried after delete on articles for each row
+insert into article_tombstones values (old.id, current_timestamp(6))
+on duplicate key update deleted_at = values(deleted_at);
+"""
+AGO = {
+    "sqlite": "datetime('now', '-{} seconds')",
+    "postgresql": "now() - interval '{} seconds'",
+    "mariadb": "now(6) - interval {} second",
+}
 Texts = Mapping[str, tuple[str, str]]
 
 
@@ -45,6 +61,10 @@ class Base:
         """Change it, in a transaction."""
         with self.engine.begin() as connection:
             connection.execute(text(statement), list(rows) or None)
+
+    def ago(self, seconds: int) -> str:
+        """A time before now in its SQL."""
+        return AGO[self.engine.dialect.name].format(seconds)
 
     def fill(self, numbers: range, word: str = "first") -> None:
         """Add articles."""
@@ -75,6 +95,15 @@ def postgresql_base(url: str) -> Iterator[Base]:
     """An empty base A on PostgreSQL."""
     with _opened(url, url.replace("postgresql:", "postgresql+psycopg:")) as base:
         base.execute(POSTGRESQL_SCHEMA)
+        yield base
+
+
+@contextmanager
+def mariadb_base(url: str) -> Iterator[Base]:
+    """An empty base A on MariaDB."""
+    with _opened(url, url) as base:
+        for statement in MARIADB_SCHEMA.strip().removesuffix(";").split(";\n"):
+            base.execute(statement)
         yield base
 
 

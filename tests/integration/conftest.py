@@ -1,4 +1,4 @@
-"""Bases A of both kinds, each with an origin of its own in the core that all tests share."""
+"""Bases A of all kinds, each with an origin of its own in the core that all tests share."""
 
 import secrets
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.bases import Base, postgresql_base, sqlite_base
+from tests.integration.bases import Base, mariadb_base, postgresql_base, sqlite_base
 from tests.integration.script import Script
 from tests.live import LiveCore
 
@@ -24,14 +24,15 @@ def base(tmp_path: Path, origin: str) -> Iterator[Base]:
         yield found
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
 def any_base(request: pytest.FixtureRequest, tmp_path: Path, origin: str) -> Iterator[Base]:
     """A base A, once of each kind."""
     if request.param == "sqlite":
         with sqlite_base(tmp_path, origin) as found:
             yield found
     else:
-        with postgresql_base(request.getfixturevalue("postgresql_url")) as found:
+        opened = postgresql_base if request.param == "postgresql" else mariadb_base
+        with opened(request.getfixturevalue(f"{request.param}_url")) as found:
             yield found
 
 
