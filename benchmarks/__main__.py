@@ -15,7 +15,7 @@ from benchmarks.gateway import memory
 from benchmarks.lake import comparison
 from benchmarks.report import Report
 from benchmarks.sync import comparison as sync
-from benchmarks.sync import replaying
+from benchmarks.sync import kafka, replaying
 
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "governance": governance.run,
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "gateway": gateway.run,
     "sync": sync.measure,
     "replay": replaying.run,
+    "kafka": kafka.measure,
 }
 
 

@@ -207,16 +207,6 @@ def test_tls_and_a_login_are_used_as_set(lane: Lane) -> None:
     assert len(lane.letters()) == 1
 
 
-@pytest.mark.scenario("wrong_password", "kafka")
-def test_a_wrong_password_of_kafka_is_told_without_it_and_tried_again(lane: Lane) -> None:
-    consumer = lane.start(**lane.kafka.login, KAFKA_SASL_PASSWORD="not-the-password")
-    lane.wait_for(lambda: "refuses the protocol, the certificate or the login" in lane.log())
-    assert consumer.poll() is None
-    assert "not-the-password" not in lane.log()
-    consumer.send_signal(signal.SIGTERM)
-    assert consumer.wait(15) == 0
-
-
 @pytest.mark.parametrize(
     ("setting", "value"),
     [("KAFKA_BOOTSTRAP_SERVERS", "no port"), ("KAFKA_TOPIC", "a b"), ("KAFKA_SECURITY_PROTOCOL", "TELNET")],

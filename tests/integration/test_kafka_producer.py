@@ -236,13 +236,18 @@ def test_what_is_wrong_is_said_in_a_sentence_and_a_code(
     assert not {"secret", "Traceback"} & set(ran.told.replace("'", " ").split())
 
 
-def test_no_broker_and_a_wrong_password_of_kafka_end_a_capture_alike(lane: Lane, base: Base) -> None:
+@pytest.mark.scenario("wrong_password", "kafka")
+def test_no_broker_and_a_wrong_password_of_kafka_end_a_capture_and_have_a_consumer_wait(lane: Lane, base: Base) -> None:
     base.fill(range(1))
     flow, secure = Flow(base, lane), lane.kafka.login
     away = flow.started(KAFKA_BOOTSTRAP_SERVERS="127.0.0.1:1")
     wrong = flow.started("--state", "other.db", **secure, KAFKA_SASL_PASSWORD="not-the-password")
-    assert (away.wait(30), wrong.wait(30)) == (9, 9)
-    assert lane.log().count("refuses the protocol, the certificate or the login") == 2
+    consumer = lane.start(**secure, KAFKA_SASL_PASSWORD="not-the-password")
+    assert (away.wait(60), wrong.wait(60)) == (9, 9)
+    lane.wait_for(lambda: lane.log().count("refuses the protocol, the certificate or the login") >= 3)
+    assert consumer.poll() is None
+    consumer.send_signal(signal.SIGTERM)
+    assert consumer.wait(30) == 0
     assert "not-the-password" not in lane.log()
     assert flow.capture(**secure, KAFKA_SASL_PASSWORD=lane.kafka.password).code == 0
     assert flow.sent() == 1
