@@ -68,9 +68,9 @@ class RouteMetrics:
         """Rows are applied or parked."""
         self._rows.labels(*self._own, operation, outcome).inc(rows)
 
-    def count_letter(self, reason: str) -> None:
-        """A row or message is parked."""
-        self._dead_letters.labels(*self._own, reason).inc()
+    def count_letter(self, reason: str, letters: int = 1) -> None:
+        """Rows or messages are parked."""
+        self._dead_letters.labels(*self._own, reason).inc(letters)
 
     def parked(self, rows: int) -> None:
         """So many rows are parked."""
@@ -84,9 +84,9 @@ class RouteMetrics:
         """The offset to go on from moved."""
         self._offset.labels(*self._own, str(partition)).set(offset)
 
-    def succeeded(self) -> None:
-        """All that was read is confirmed."""
-        self._success.set_to_current_time()
+    def succeeded(self, at_seconds: float | None = None) -> None:
+        """All that was read is confirmed, now or at that time since 1970."""
+        self._success.set(time.time() if at_seconds is None else at_seconds)
 
     def lagging(self, seconds: float) -> None:
         """What was there this long before is confirmed."""
