@@ -126,8 +126,10 @@ class ReplaySources:
                 found = self._newest_refused(source.plan, source.wanted)
                 yield [] if found is None else [resend_refused(*found, corrections)]
                 return
-            for rows in self._batches(source.plan):
-                yield [resend(row, corrections) for row in rows]
+            # As whoever merges them reads them: what is hashed must be the same.
+            types = self.lake.writing.row_types(DATASET)
+            for batch in self._batches(source.plan):
+                yield [resend(row, corrections) for row in types.read((batch,))]
 
     def _opened(self, session: Session, reader: Reader) -> Opened:
         opened = self.datasets.open(session, reader, Asked(DATASET, REPLAY))
@@ -170,8 +172,8 @@ class ReplaySources:
         return Source(wanted, quarantine, plan, 1)
 
     def _newest_refused(self, plan: Plan, wanted: Wanted) -> tuple[Row, datetime | None] | None:
-        for rows in self._batches(plan):
-            for row in rows:
+        for batch in self._batches(plan):
+            for row in batch.to_pylist():
                 payload = _payload(row[PAYLOAD])
                 if payload is not None and payload.get(KEY) == wanted.transaction_id:
                     return payload, row.get(RECEIVED_AT)
@@ -189,10 +191,9 @@ class ReplaySources:
     def _count(self, plan: Plan) -> int:
         return self.lake.engine(plan).count(plan)
 
-    def _batches(self, plan: Plan) -> Iterator[list[dict[str, Any]]]:
+    def _batches(self, plan: Plan) -> Iterator[Any]:
         with closing(self.lake.engine(plan).batches(plan)) as batches:
-            for batch in batches:
-                yield batch.to_pylist()
+            yield from batches
 
 
 def _require_same_view(session: Session, reader: Reader, opened: Opened) -> None:

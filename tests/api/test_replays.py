@@ -2,15 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from flask import Flask
 from sqlalchemy import Engine, text
 
 from rest_api.database import create_engine_for
+from rest_api.demo.transactions import SCHEMA
 from rest_api.tasks import all_tasks
+from tests.api.lake import lake_folder, transactions
 from tests.api.replaying import ROWS, TABLE, Hand, Row, asked, row_of, verdicts, with_transactions
 from tests.conftest import Caller, log_in
 
@@ -279,6 +283,19 @@ def test_a_call_under_a_key_is_one_replay(admin: Caller, hand: Hand) -> None:
     assert len(admin.get("/jobs?type=replay").json["data"]) == 1
 
 
+def test_of_two_calls_under_a_key_at_once_the_second_is_told_so(admin: Caller, engine: Engine) -> None:
+    key = {"Idempotency-Key": "once"}
+    asked(admin.post("/transactions/replay", {}, headers=key))
+    with engine.begin() as connection:  # as it is until the first one has committed
+        connection.execute(text("delete from idempotency_keys"))
+    second = admin.post("/transactions/replay", {}, headers=key)
+    assert body_of(second, 409)["code"] == "idempotency_in_progress"
+    assert len(admin.get("/jobs?type=replay").json["data"]) == 1
+    with engine.begin() as connection:
+        connection.execute(text("update replays set created_at = :at"), {"at": _long_ago(connection, 2)})
+    asked(admin.post("/transactions/replay", {}, headers=key))
+
+
 @ONCE
 def test_the_audit_tells_whose_rows_were_taken(admin: Caller) -> None:
     asked(admin.post("/transactions/replay", {"where": {"user_id": {"eq": 1}}}))
@@ -306,6 +323,22 @@ def test_only_a_table_with_its_key_and_the_columns_of_replays_takes_them(admin: 
     answer = admin.post("/transactions/t0003/replay")
     assert (answer.status_code, answer.json["code"]) == (409, "conflict")
     assert admin.post("/transactions/replay").status_code == 409
+
+
+@ONCE
+def test_values_of_other_types_come_through_as_they_are(hand: Hand) -> None:
+    app = hand.app
+    folder, more = lake_folder(app) / "transactions", [("day", pa.date32()), ("seal", pa.binary()), ("ok", pa.bool_())]
+    schema = pa.schema([*SCHEMA, *more, ("ratio", pa.float64())])
+    given = {**transactions()[40], "day": date(2026, 1, 2), "seal": b"\x00\xff", "ok": True, "ratio": 0.1}
+    write_deltalake(folder, pa.Table.from_pylist([given], schema), mode="append", schema_mode="merge")
+    replay = asked(log_in(app, "root").post("/transactions/t0040/replay"))
+    hand.work()
+    assert verdicts(log_in(app, "root"), replay) == {"matched": 1}
+    [row] = [each for each in DeltaTable(folder).to_pyarrow_table().to_pylist() if each["transaction_id"] == "t0040"]
+    assert {name: row[name] for name in row if name not in REPLAYED} == {
+        name: given[name] for name in given if name not in REPLAYED
+    }
 
 
 @ONCE
