@@ -126,6 +126,12 @@ def test_only_what_is_named_goes_out(engine: Engine) -> None:
     assert {each.topic for each in log.kept} == {"lakeport.articles", "lakeport.jobs"}
 
 
+def test_who_looks_too_early_does_not_get_the_lease(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert outbox(engine, "w1").is_mine()
+    monkeypatch.setattr(Outbox, "_is_held", lambda _: False)
+    assert not outbox(engine, "w2").is_mine()
+
+
 def test_one_worker_sends_and_another_takes_over_when_its_lease_is_out(engine: Engine) -> None:
     first, second = outbox(engine, "w1", 0.5), outbox(engine, "w2", 0.5)
     leave(engine, 1)
@@ -169,8 +175,11 @@ def test_a_topic_that_takes_nothing_keeps_only_its_own_events_waiting(engine: En
 
 
 def test_what_a_topic_does_not_take_for_its_size_goes_out_by_reference_or_waits_alone(engine: Engine) -> None:
+    refused = []
+
     def small(message: Message) -> None:
         if (message.key == "articles/2" and b"dataref" not in message.value) or message.key == "5":
+            refused.append(message.key)
             raise MessageTooLarge
 
     log = Log(fault=small)
@@ -185,6 +194,8 @@ def test_what_a_topic_does_not_take_for_its_size_goes_out_by_reference_or_waits_
     assert dict.fromkeys(each.key for each in taken).keys() == {"articles/1", "articles/2", "articles/3"}
     assert [each.value for each in taken if b'"dataref":"/articles/2"' in each.value]
     assert set(log.keys("transactions")) == {"4", "6"}
+    sender.deliver()
+    assert refused.count("5") == 2, "it is tried with the others, alone, and not again"
     assert outbox(engine).lag_seconds(STREAMS[-1]) > 0
 
 
