@@ -3,6 +3,7 @@
 import json
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,9 +12,11 @@ from typing import Any
 
 import psycopg
 import pytest
+from click.testing import CliRunner
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from integration.wso2.metrics import main
 from integration.wso2.project import read_project
 from tests.integration.bases import Base, postgresql_base, sqlite_base, synced
 from tests.integration.synapse.running import ROUTE
@@ -204,3 +207,35 @@ def test_park_keeps_one_letter_for_each_message(ledger: Ledger) -> None:
     for _ in range(2):
         ledger.run("park", external_id="articles-sync/0/7", code="refused_400", detail="invalid")
     assert ledger.one("select count(*) from lakeport_parked") == 1
+
+
+def test_the_metrics_tell_what_base_a_counted(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, origin: str
+) -> None:
+    ledger.base.fill(range(1, 5))
+    batch = ledger.claim()
+    answer = json.loads(done(batch))
+    answer["errors"] = [{"index": answer["data"].pop()["index"], "code": "invalid", "detail": "title"}]
+    ledger.run("confirmBatch", sent=batch or "", answer=json.dumps(answer))
+    old = "insert into articles (id, title, content, updated_at) values (5, 't', 'c', '2020-01-01 00:00:00')"
+    ledger.base.execute(old)
+    monkeypatch.setenv("LAKEPORT_SOURCE", ledger.base.url)
+    done_well = CliRunner().invoke(main, ["--metrics-file", str(tmp_path / "wso2.prom")])
+    assert done_well.exit_code == 0, done_well.output
+    told = (tmp_path / "wso2.prom").read_text()
+    own = f'origin="{origin}",'
+    assert f'lakeport_sync_rows_total{{operation="upsert",{own}outcome="created",route="wso2"}} 3.0' in told
+    assert f'lakeport_sync_rows_total{{operation="upsert",{own}outcome="parked",route="wso2"}} 1.0' in told
+    assert f'lakeport_sync_dead_letters_total{{{own}reason="invalid",route="wso2"}} 1.0' in told
+    values = {line.split("{")[0]: float(line.split()[-1]) for line in told.splitlines() if not line.startswith("#")}
+    assert values["lakeport_sync_parked_rows"] == 1
+    assert values["lakeport_sync_lag_seconds"] > 365 * 86_400
+    assert time.time() - 300 < values["lakeport_sync_last_success_timestamp_seconds"] <= time.time() + 1
+
+
+def test_metrics_of_a_base_without_the_route_end_with_5(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, base: Base
+) -> None:
+    monkeypatch.setenv("LAKEPORT_SOURCE", base.url)
+    failed = CliRunner().invoke(main, ["--metrics-file", str(tmp_path / "wso2.prom")])
+    assert failed.exit_code == 5

@@ -6,7 +6,15 @@ create table lakeport_route (
     origin text not null,
     confirmed_version bigint not null default 0,
     claimed_until bigint not null default 0,
-    batch_rows integer not null default 500
+    batch_rows integer not null default 500,
+    confirmed_at bigint not null default 0
+);
+
+create table lakeport_counts (
+    operation text not null,
+    outcome text not null,
+    rows bigint not null,
+    primary key (operation, outcome)
 );
 
 create table lakeport_parked (
@@ -18,6 +26,14 @@ create table lakeport_parked (
 );
 
 create view lakeport_clock as select extract(epoch from clock_timestamp())::bigint as seconds;
+
+create view lakeport_lag as
+select coalesce(greatest(0, extract(epoch from clock_timestamp() - min(at))), 0)::double precision as seconds
+from (
+    select updated_at as at from articles where row_version > (select confirmed_version from lakeport_route)
+    union all
+    select deleted_at from article_tombstones where row_version > (select confirmed_version from lakeport_route)
+) as waiting;
 
 -- Row versions are to be counted under a lock that is held until the commit, so that none comes in late.
 create view lakeport_next as
@@ -89,8 +105,14 @@ begin
     );
     perform lakeport_park(operations -> (each ->> 'index')::integer, each ->> 'code', each ->> 'detail')
     from jsonb_array_elements(answer -> 'errors') as each;
+    insert into lakeport_counts (operation, outcome, rows)
+    select operations -> (each ->> 'index')::integer ->> 'op', coalesce(each ->> 'outcome', 'parked'), count(*)
+    from jsonb_array_elements((answer -> 'data') || (answer -> 'errors')) as each
+    group by 1, 2
+    on conflict (operation, outcome) do update set rows = lakeport_counts.rows + excluded.rows;
     update lakeport_route set
         claimed_until = 0,
+        confirmed_at = (select seconds from lakeport_clock),
         batch_rows = least(500, 2 * batch_rows),
         confirmed_version = greatest(confirmed_version, (
             select max((each ->> 'external_version')::bigint) from jsonb_array_elements(operations) as each
@@ -111,6 +133,8 @@ declare
 begin
     if is_alone then
         perform lakeport_park(operations -> 0, 'refused', 'the core answered ' || new.status);
+        insert into lakeport_counts (operation, outcome, rows) values (operations -> 0 ->> 'op', 'parked', 1)
+        on conflict (operation, outcome) do update set rows = lakeport_counts.rows + 1;
     end if;
     update lakeport_route set
         claimed_until = 0,

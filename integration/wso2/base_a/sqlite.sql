@@ -6,7 +6,15 @@ create table lakeport_route (
     origin text not null,
     confirmed_version integer not null default 0,
     claimed_until integer not null default 0,
-    batch_rows integer not null default 500
+    batch_rows integer not null default 500,
+    confirmed_at integer not null default 0
+);
+
+create table lakeport_counts (
+    operation text not null,
+    outcome text not null,
+    rows integer not null,
+    primary key (operation, outcome)
 );
 
 create table lakeport_parked (
@@ -18,6 +26,14 @@ create table lakeport_parked (
 );
 
 create view lakeport_clock as select cast(strftime('%s', 'now') as integer) as seconds;
+
+create view lakeport_lag as
+select coalesce(max(0, cast(strftime('%s', 'now') as integer) - min(cast(strftime('%s', at) as integer))), 0) as seconds
+from (
+    select updated_at as at from articles where row_version > (select confirmed_version from lakeport_route)
+    union all
+    select deleted_at from article_tombstones where row_version > (select confirmed_version from lakeport_route)
+);
 
 -- Row versions are counted in the transaction that changes the row, and one writes at a time: none comes in late.
 create view lakeport_next as
@@ -82,8 +98,20 @@ begin
         json_extract(new.sent, '$.operations[' || json_extract(value, '$.index') || '].external_version'),
         json_extract(value, '$.code'), json_extract(value, '$.detail')
     from json_each(new.answer, '$.errors');
+    insert into lakeport_counts (operation, outcome, rows)
+    select json_extract(new.sent, '$.operations[' || place || '].op'), outcome, count(*)
+    from (
+        select json_extract(value, '$.index') as place, json_extract(value, '$.outcome') as outcome
+        from json_each(new.answer, '$.data')
+        union all
+        select json_extract(value, '$.index'), 'parked' from json_each(new.answer, '$.errors')
+    )
+    where true
+    group by 1, 2
+    on conflict (operation, outcome) do update set rows = rows + excluded.rows;
     update lakeport_route set
         claimed_until = 0,
+        confirmed_at = (select seconds from lakeport_clock),
         batch_rows = min(500, 2 * batch_rows),
         confirmed_version = max(confirmed_version, (
             select max(json_extract(value, '$.external_version')) from json_each(new.sent, '$.operations')
@@ -101,6 +129,10 @@ begin
         json_extract(new.sent, '$.operations[0].external_version'),
         'refused', 'the core answered ' || new.status
     where json_array_length(new.sent, '$.operations') = 1;
+    insert into lakeport_counts (operation, outcome, rows)
+    select json_extract(new.sent, '$.operations[0].op'), 'parked', 1
+    where json_array_length(new.sent, '$.operations') = 1
+    on conflict (operation, outcome) do update set rows = rows + 1;
     update lakeport_route set
         claimed_until = 0,
         batch_rows = max(1, json_array_length(new.sent, '$.operations') / 2),
