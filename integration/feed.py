@@ -25,7 +25,7 @@ from integration.shops import Sale, Shops
 from integration.transactions_consumer import DEFAULTS
 
 BATCH_EVENTS = 1_000
-TICK_SECONDS = 0.5
+TICK_SECONDS = 1.0
 TELL_SECONDS = 5.0
 SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 Send = Callable[[Sequence[Sale]], Counter[str]]
