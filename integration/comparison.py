@@ -1,13 +1,13 @@
 """Where base A and the core differ: ranges of ids are cut into many parts until few rows are left to look at."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from integration.core_client import CoreClient
 from integration.errors import CoreRefused
 from integration.hashes import Hashes, Span, has_whole_keys, hash_of, hashes_of
+from integration.pools import hurried_pool
 from integration.rows import Row
 from integration.sources import Source
 
@@ -71,7 +71,7 @@ class Comparison:
 
     def _beginning(self) -> tuple[str, list[Part], Hashes]:
         """The order of the ids, the core's articles in parts, and base A's; both are summed at the same time."""
-        with ThreadPoolExecutor(1) as beside:
+        with hurried_pool(1) as beside:
             asked = beside.submit(self._digests, [(None, None)], MOST_PARTS)
             likely = hashes_of(self.source, "integer") if has_whole_keys(self.source) else None
             order, (parts,) = asked.result()

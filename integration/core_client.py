@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import inf
-from threading import Lock
+from threading import Event, Lock
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -94,6 +94,7 @@ class CoreClient:
         # A .netrc of this machine would replace the token.
         self._session.trust_env = False
         self._outage = Outage(tell)
+        self._closing = Event()
         self._lock = Lock()
         self._token = credentials.token
         self._renewed_at = float("inf")
@@ -104,7 +105,8 @@ class CoreClient:
         return self._url
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close its connections; who waits for an answer elsewhere gives up."""
+        self._closing.set()
         self._session.close()
 
     def apply(self, operations: Sequence[bytes], *, is_rehearsal: bool = False) -> list[Verdict] | Refused:
@@ -160,7 +162,8 @@ class CoreClient:
             waited = f"{call.method} {call.path} within {self._patience_seconds:g} s"
             raise CoreAway(f"The core gave no usable answer to {waited}: {_why(answer)}")
         self._outage.lasts(_why(answer), pause)
-        time.sleep(pause)
+        if self._closing.wait(pause):
+            raise CoreAway("The core was not waited for any longer")
 
     def _attempt(self, call: Call, renewals: int = MOST_RENEWALS) -> requests.Response | None:
         """The answer, or the one to a login that is needed first; None where none came whole."""

@@ -3,13 +3,14 @@
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from integration.batches import NO_KEY, Batch, Deliver, batches
 from integration.core_client import Verdict
 from integration.errors import Misconfigured
+from integration.pools import hurried_pool
 from integration.rows import Position, Row, earlier, microseconds
 from integration.script_metrics import ScriptMetrics
 from integration.sources import PAGE_ROWS, TOMBSTONES, Source, Stream
@@ -121,7 +122,7 @@ class Sync:
 
     def _applied(self, rows: Iterator[Row]) -> Iterator[tuple[Batch, list[Verdict]]]:
         """Batches in their order, each with what became of it."""
-        with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        with hurried_pool(IN_FLIGHT) as pool:
             on_their_way: deque[tuple[Batch, Future[list[Verdict]]]] = deque()
             for batch in batches(rows, self.origin):
                 on_their_way.append((batch, pool.submit(self._apply, batch)))

@@ -97,7 +97,9 @@ class Script:
     def started(self, *more: str) -> subprocess.Popen[bytes]:
         """Start it in a process of its own."""
         command = [sys.executable, "-m", "integration.sync_script", *self.arguments, *more]
-        return subprocess.Popen(command, env=_environment(self.environment), cwd=ROOT, stdout=subprocess.PIPE)
+        return subprocess.Popen(
+            command, env=_environment(self.environment), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

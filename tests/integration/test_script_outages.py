@@ -25,7 +25,7 @@ from tests.integration.faulty_proxy import (
 from tests.integration.mortal_postgresql import MortalPostgreSQL, mortal_postgresql
 from tests.integration.script import Script
 from tests.live import LiveCore
-from tests.servers import HOW_TO_GET_POSTGRESQL, find_binaries
+from tests.servers import HOW_TO_GET_POSTGRESQL, find_binaries, free_port
 
 ROWS = range(3_000)
 TOKEN_SECONDS = "2"
@@ -171,6 +171,16 @@ def test_a_run_that_is_terminated_goes_on_where_it_was(script: Script, base: Bas
         assert through.run().code == 0
     assert synced(script.core, script.origin) == base.rows()
     assert set(times_created(script.core, script.origin).values()) == {1}
+
+
+def test_a_person_who_is_tired_of_waiting_for_the_core_ends_the_run_at_once(script: Script, base: Base) -> None:
+    base.fill(range(10))
+    waiting = replace(script, target=f"http://127.0.0.1:{free_port()}").started("--patience", "300")
+    assert waiting.stderr is not None
+    assert b"The core is away" in waiting.stderr.readline()
+    waiting.send_signal(signal.SIGINT)
+    assert b"interrupted" in waiting.communicate(timeout=20)[1]
+    assert waiting.returncode == 130
 
 
 def test_a_state_belongs_to_no_target_before_something_was_confirmed(script: Script, base: Base) -> None:
