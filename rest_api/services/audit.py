@@ -9,7 +9,8 @@ the sealed heads can hide what came after them: keep copies of the heads elsewhe
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from datetime import datetime
 from operator import attrgetter
@@ -24,7 +25,7 @@ from sqlalchemy import Dialect, Engine, insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from rest_api.database import begin_write
+from rest_api.database import BUSY_TIMEOUT_SECONDS, begin_write
 from rest_api.errors import Unavailable
 from rest_api.models.audit import AuditRecord
 from rest_api.services.audit_heads import Head, HeadFile
@@ -82,6 +83,7 @@ class AuditChain:
         self._insert = Statement.compiled(insert(AuditRecord).inline(), dialect, COLUMNS)
         self._heads_dir = heads_dir
         self._lock = Lock()
+        self._line = Lock()
         self._head: Head | None = None
         self._file: HeadFile | None = None
 
@@ -89,7 +91,7 @@ class AuditChain:
         """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
         try:
             # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with driver_connection(engine) as connection:
+            with driver_connection(engine) as connection, self._turn():
                 cursor = connection.cursor()
                 begin_write(engine, cursor)
                 with self._lock:
@@ -103,6 +105,16 @@ class AuditChain:
         execute = session.connection().exec_driver_sql
         with self._lock:
             self._append(execute, session.commit, entry)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        # Who waits for SQLite's write lock looks for it ever less often; a line of our own moves up at once.
+        if not self._line.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise _not_recorded()
+        try:
+            yield
+        finally:
+            self._line.release()
 
     def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
         try:

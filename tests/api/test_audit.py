@@ -1,6 +1,7 @@
 """`/audit`: every call is recorded, secrets are not, and tampering is found."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -86,6 +87,17 @@ def test_health_and_metrics_are_not_recorded(admin: Caller) -> None:
     for path in ("/health", "/health/live", "/health/ready", "/metrics"):
         assert admin.get(path).status_code == 200
     assert not entries(admin, "or=(path.like./health*,path.eq./metrics)")
+
+
+def test_calls_at_once_are_recorded_each_once_and_in_one_chain(admin: Caller, app: Flask) -> None:
+    callers = [log_in(app, "rita") for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        statuses = list(pool.map(lambda number: callers[number % 8].get("/articles").status_code, range(40)))
+    assert statuses == [200] * 40
+    read = entries(admin, "path=/articles&username=rita&limit=100")
+    assert len(read) == 40
+    assert len({each["chain"] for each in read}) == 1
+    assert problems(admin) == []
 
 
 def test_a_path_with_a_nul_is_recorded_and_refused(admin: Caller) -> None:
