@@ -6,7 +6,7 @@ import random
 import shutil
 import signal
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.integration import faulty_proxy as proxies
-from tests.integration.bases import Base, sqlite_base, synced, times_created
+from tests.integration.bases import Base, postgresql_base, sqlite_base, synced, times_created
 from tests.integration.faulty_proxy import faulty_proxy
 from tests.integration.pentaho.route import FILES, Pentaho
 from tests.integration.pentaho.web_steps import Rest
@@ -30,6 +30,17 @@ KILLS = range(12 if os.environ.get("LAKEPORT_FULL") == "1" else 2)
 OLD = "update articles set updated_at = datetime('2026-01-01', '+' || id || ' minutes')"
 """Older than the overlap, which would bring back what a watermark that moved too soon had lost."""
 MOST_RUNS = 12
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_base(request: pytest.FixtureRequest, tmp_path: Path, origin: str) -> Iterator[Base]:
+    """A base A of each kind for which the route has a properties file."""
+    if request.param == "sqlite":
+        with sqlite_base(tmp_path, origin) as found:
+            yield found
+    else:
+        with postgresql_base(request.getfixturevalue("postgresql_url")) as found:
+            yield found
 
 
 @pytest.fixture

@@ -139,7 +139,7 @@ MUTANTS = [
     Mutant(SYNC, "Read changes", *_tag("variables_active", "Y", "yes"), "Read changes", "where PDI takes Y and N"),
     Mutant(SYNC, "Read changes", *_tag("lookup", "Bounds", ""), "Read changes", "no step that gives parameters"),
     Mutant(SYNC, "Read changes", *_tag("connection", "Base A", "Base B"), "Read changes", "connection 'Base B'"),
-    Mutant(SYNC, "Read changes", "select op,", "select opp,", "Batch", "uses the field 'op'"),
+    Mutant(SYNC, "Read changes", "select op, origin", "select origin", "Batch", "uses the field 'op'"),
     Mutant(
         PASS,
         "Read the end of the pass",

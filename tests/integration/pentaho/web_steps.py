@@ -99,17 +99,21 @@ class JsonInput(Step):
             self.put({**row, **found})
 
     def _columns(self, text: str | None) -> list[list[Any]]:
-        try:
-            document = json.loads("{}" if text is None else text)
-        except ValueError as error:
-            raise KettleError(f"{self.node.name}: the text is not JSON") from error
-        columns = [at_path(document, path) for path in self.node.texts("fields/field/path")]
+        columns = [at_path(_parsed(text), path) for path in self.node.texts("fields/field/path")]
         sizes = {len(column) for column in columns if column}
         if len(sizes) > 1:
             raise KettleError(f"{self.node.name}: the paths find different numbers of values")
         if self.node.text("ignoreMissingPath") != "Y" and not all(map(any_value, columns)):
             raise KettleError(f"{self.node.name}: a path finds nothing")
         return columns
+
+
+def _parsed(text: str | None) -> Any:
+    """A document as json-smart reads it, to which what is no JSON is a text, in which no path finds anything."""
+    try:
+        return json.loads("{}" if text is None else text)
+    except ValueError:
+        return text
 
 
 def _value_of(found: Any, kind: str) -> Any:
