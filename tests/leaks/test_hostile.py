@@ -1,22 +1,24 @@
 """A hundred hostile queries at once over a real server: it stays alive for everybody else, and no worker dies."""
 
+import json
 import os
 import re
-import time
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from tests.live import LiveCore, core
+from tests.live import ROOT, LiveCore, core
 
 ROWS = 2_000_000
 QUERIES = 100
@@ -55,26 +57,27 @@ def hostile(number: int) -> tuple[str, str, Any]:
     return kinds[number % len(kinds)]
 
 
-def probe(live: LiveCore, stop: Event, found: list[float]) -> None:
-    while not stop.is_set():
-        begun = time.perf_counter()
-        assert live.get("/health/live")[0] == 200
-        found.append(time.perf_counter() - begun)
-        stop.wait(0.02)
+@contextmanager
+def probed(live: LiveCore) -> Iterator[list[float]]:
+    """How many seconds `/health/live` took each time, asked all along from another process; known at the end."""
+    where = urlsplit(live.url)
+    command = [sys.executable, "-m", "tests.leaks.probes", str(where.hostname), str(where.port), "/health/live"]
+    found: list[float] = []
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            yield found
+        finally:
+            told, _ = process.communicate(b"enough")
+    assert process.returncode == 0
+    found += json.loads(told)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the server's workers are told apart on Linux only")
 def test_a_hundred_hostile_queries_leave_the_server_alive(attacked: LiveCore) -> None:
     token = attacked.log_in("admin", attacked.admin_password)
-    workers, stop, found = _children(attacked), Event(), list[float]()
-    thread = Thread(target=probe, args=(attacked, stop, found))
-    thread.start()
-    try:
-        with ThreadPoolExecutor(QUERIES) as pool:
-            statuses = Counter(pool.map(lambda number: _status(attacked, token, number), range(QUERIES)))
-    finally:
-        stop.set()
-        thread.join()
+    workers = _children(attacked)
+    with probed(attacked) as found, ThreadPoolExecutor(QUERIES) as pool:
+        statuses = Counter(pool.map(lambda number: _status(attacked, token, number), range(QUERIES)))
     found.sort()
     told = {name: round(found[int(len(found) * share)] * 1_000, 1) for name, share in (("p50", 0.5), ("p99", 0.99))}
     print(f"{dict(statuses)}; /health/live {told} ms, worst {found[-1] * 1_000:.1f} ms, {len(found)} probes")  # noqa: T201
