@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.bases import Base, mariadb_base, postgresql_base, sqlite_base
 from tests.integration.script import Script
-from tests.live import LiveCore
+from tests.live import LiveCore, prepare
 
 
 @pytest.fixture
@@ -46,3 +46,11 @@ def script_on(live_core: LiveCore, tmp_path: Path, origin: str) -> Callable[[Bas
 def script(script_on: Callable[[Base], Script], base: Base) -> Script:
     """The script between the base on SQLite and the core."""
     return script_on(base)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with secrets and a database, as a start makes them, to be copied."""
+    folder = tmp_path_factory.mktemp("prepared")
+    prepare(folder)
+    return folder

@@ -5,7 +5,6 @@ Some points are chosen by LAKEPORT_SEED; with LAKEPORT_FULL=1 all of them, each 
 
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from tests.integration.kafka.deadly import named
 from tests.integration.kafka.deadly_relay import POINTS
 from tests.integration.kafka.relays import TOPICS, Outboxed, event_id, firsts, kill, make_topics, outboxed, value
 from tests.integration.kafka.running import Kafka
-from tests.live import ROOT, prepare
+from tests.live import ROOT
 
 IS_FULL = os.environ.get("LAKEPORT_FULL") == "1"
 CHANCE = random.Random(os.environ.get("LAKEPORT_SEED", "1"))
@@ -28,19 +27,11 @@ KILLS = ALL_KILLS if IS_FULL else sorted(CHANCE.sample(ALL_KILLS, 2))
 KEYS = range(40)
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a database, as a start makes it."""
-    folder = tmp_path_factory.mktemp("prepared")
-    prepare(folder)
-    return folder
-
-
 @pytest.fixture
 def outbox(kafka: Kafka, prepared: Path, tmp_path: Path) -> Iterator[Outboxed]:
     """A database whose events nobody publishes yet."""
     make_topics(kafka, *TOPICS)
-    with outboxed(kafka, shutil.copytree(prepared, tmp_path / "data")) as found:
+    with outboxed(kafka, prepared, tmp_path) as found:
         yield found
 
 

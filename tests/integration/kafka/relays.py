@@ -1,6 +1,7 @@
 """A core with its workers before a broker: what they publish, and what of it is there."""
 
 import json
+import shutil
 import signal
 import sqlite3
 import time
@@ -20,7 +21,7 @@ from rest_api import cli
 from rest_api.database import create_engine_for
 from rest_api.services import events
 from tests.integration.kafka.running import Kafka
-from tests.live import Live, LiveCore, core, prepare, worker
+from tests.live import Live, LiveCore, core, worker
 
 TOPICS = ("lakeport.articles", "lakeport.datasets", "lakeport.jobs", "transactions")
 PATIENCE_SECONDS = 60
@@ -143,13 +144,11 @@ class Publishing(Outboxed):
 
 
 @contextmanager
-def outboxed(kafka: Kafka, folder: Path, **more: str) -> Iterator[Outboxed]:
-    """A database that publishes to a broker, without a worker yet; `folder` may have been prepared before."""
-    environ = _environ(kafka, more)
-    if not (folder / "lakeport.db").exists():
-        prepare(folder, **environ)
+def outboxed(kafka: Kafka, prepared: Path, folder: Path, **more: str) -> Iterator[Outboxed]:
+    """A copy of a prepared database that publishes to a broker, without a worker yet."""
+    data_dir = shutil.copytree(prepared, folder / "data")
     with ExitStack() as stack:
-        yield Outboxed(folder, kafka, environ, stack)
+        yield Outboxed(data_dir, kafka, _environ(kafka, more), stack)
 
 
 @contextmanager
