@@ -18,7 +18,7 @@ import pytest
 
 from tests.integration.bases import Base, sqlite_base, synced
 from tests.integration.jars import SYNAPSE
-from tests.integration.synapse.core_door import CoreDoor, core_door
+from tests.integration.synapse.core_door import CoreDoor, core_door, faithful
 from tests.integration.synapse.java import compile_java
 from tests.live import LOCALHOST, ROOT, LiveCore, call, stop
 from tests.servers import free_port
@@ -192,15 +192,28 @@ def running_synapse(live_core: LiveCore, tmp_path_factory: pytest.TempPathFactor
         yield running
 
 
+@pytest.fixture
+def synapse(running_synapse: Synapse) -> Iterator[Synapse]:
+    """The session's Synapse with an open and faithful door to the core; in step when the test begins."""
+    running_synapse.wait_until_in_step()
+    yield running_synapse
+    running_synapse.door.behaviour = faithful
+    running_synapse.door.open()
+    if not running_synapse.is_running:
+        running_synapse.start()
+    running_synapse.wait_until_in_step()
+
+
 @contextmanager
 def run_synapse(core: LiveCore, folder: Path) -> Iterator[Synapse]:
-    """Synapse with an empty base A and a user of its own, until the block ends."""
+    """Synapse with a base A of 30 rows and a user of its own, until the block ends."""
     compile_java(ROUTE.rglob("*.java"), folder / "classes")
     origin, password = f"a_{secrets.token_hex(6)}", secrets.token_hex(16)
     username = f"synapse_{secrets.token_hex(4)}"
     add_editor(core, username, password)
     with sqlite_base(folder, origin) as base, core_door(core.url) as door:
         prepare_base(base, origin)
+        base.fill(range(1, 31))
         running = Synapse(core, door, base, origin, folder, username, password)
         running.start()
         try:
