@@ -25,7 +25,8 @@ from integration.shops import Sale, Shops
 from integration.transactions_consumer import DEFAULTS
 
 BATCH_EVENTS = 1_000
-TICK_SECONDS = 1.0
+TICK_SECONDS = 2.0
+"""The longest pause between two batches: each is a version of the table, with a file of its own."""
 TELL_SECONDS = 5.0
 SERVERS = "KAFKA_BOOTSTRAP_SERVERS"
 Send = Callable[[Sequence[Sale]], Counter[str]]
@@ -80,7 +81,7 @@ class Feed:
                 self._outcomes += self._send([self._shops.sell(now) for _ in range(int(due))])
                 due -= int(due)
             self._tell()
-            self._stopping.wait(TICK_SECONDS)
+            self._stopping.wait(min(TICK_SECONDS, BATCH_EVENTS / rate))
             due, last = due + (time.monotonic() - last) * rate, time.monotonic()
         click.echo(self._text())
 
