@@ -1,1 +1,1 @@
-"""The WSO2 route: a Micro Integrator project, its twin for Apache Synapse, and a checker of both."""
+"""The WSO2 route: a Micro Integrator project with its checker, its twin for Apache Synapse, and its metrics."""
