@@ -145,10 +145,11 @@ class CoreClient:
         deadline = time.monotonic() + self._patience_seconds
         attempts = failures = 0
         while True:
+            asked_at = time.monotonic()
             answer = self._attempt(call)
             found = None if answer is None else _understood(answer, call.understand)
             if found is not None:
-                self._outage.ends()
+                self._outage.ends(asked_at)
                 return found
             attempts += 1
             failures += answer is not None and answer.status_code == 500

@@ -27,9 +27,11 @@ class Outage:
                 self._is_told = True
                 self._tell(f"The core is away ({why}); waiting for it")
 
-    def ends(self) -> None:
-        """A usable answer came."""
+    def ends(self, asked_at: float) -> None:
+        """A usable answer came to what was asked at that time; one from before the outage ends nothing."""
         with self._lock:
-            if self._is_told and self._since is not None:
+            if self._since is None or asked_at < self._since:
+                return
+            if self._is_told:
                 self._tell(f"The core answers again after {time.monotonic() - self._since:.0f} s")
             self._since, self._is_told = None, False

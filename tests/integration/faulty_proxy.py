@@ -96,7 +96,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self._answer(500, b"<html>oops</html>", {})
         if fault == "overloaded":
             return self._answer(503, b"", {"retry-after": "0"})
-        if fault == "lost" and self.proxy.outage:
+        if fault == "closed" or (fault == "lost" and self.proxy.outage):
             return self._answer(0, b"", {}, 0)
         answer = self._forward(body)
         if fault == "doubled":
