@@ -55,25 +55,25 @@ def main(
         stack.callback(leave, metrics, metrics_file)
         facts = {"source": opened.name, "target": f"topic {topic}", "origin": origin}
         path = state or STATE_DIR / f"{origin}-kafka.db"
-        kept, sent = stack.enter_context(_memory(path, reach, facts, is_new=from_start))
-        publisher = stack.enter_context(closing(Publisher(settings.connection(), topic)))
-        publication = Publication(publisher, sent, ENVELOPES[envelope], origin)
+        kept = stack.enter_context(_memory(path, facts, is_new=from_start))
+        sent = SentEvents(path, topic, reach)
+        publisher = Publisher(settings.connection(), topic)
+        publication = stack.enter_context(closing(Publication(publisher, sent, ENVELOPES[envelope], origin)))
+        if from_start:
+            sent.forget()
         sync = Sync(opened, publication.deliver, kept, origin, reach, metrics)
         sys.exit(run(sync) if pause is None else watch(sync, pause, metrics_file))
 
 
 @contextmanager
-def _memory(
-    path: Path, reach: timedelta, facts: Mapping[str, str], *, is_new: bool
-) -> Iterator[tuple[State, SentEvents]]:
+def _memory(path: Path, facts: Mapping[str, str], *, is_new: bool) -> Iterator[State]:
     """What the route remembers of these facts. Raises AlreadyRunning, Misconfigured."""
-    with open_state(path) as kept, closing(SentEvents(path, reach)) as sent:
+    with open_state(path) as kept:
         if is_new:
             kept.forget()
-            sent.forget()
         kept.check(**facts)
         kept.bind(**facts)
-        yield kept, sent
+        yield kept
 
 
 if __name__ == "__main__":

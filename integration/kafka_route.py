@@ -66,13 +66,12 @@ class KafkaRoute:
         self._land()
         self._take_off()
         self._rest()
-        # Kept for the thread that tells metrics.
-        self.oldest_ms = self._oldest_ms()
 
     def _read(self, timeout_ms: int) -> None:
         polled = self.subscription.poll(timeout_ms)
         self._lose(polled.lost)
         self.backlog.add(polled.records)
+        self._note_oldest()
 
     def _rest(self) -> None:
         """Read no more than there is room for; partitions that are new rest with the others."""
@@ -101,6 +100,7 @@ class KafkaRoute:
             flight.arrival.result()
             self.confirmed.update(flight.positions)
             self.flights.remove(flight)
+        self._note_oldest()
         if self.confirmed and self.subscription.commit({of: place.offset for of, place in self.confirmed.items()}):
             self._tell_committed()
             self.confirmed.clear()
@@ -127,10 +127,11 @@ class KafkaRoute:
             for partition in partitions:
                 positions.pop(partition, None)
 
-    def _oldest_ms(self) -> int | None:
+    def _note_oldest(self) -> None:
+        """Keep it for the thread that tells metrics, before others see what is committed."""
         waiting = self.backlog.oldest_ms()
         oldest = [flight.oldest_ms for flight in self.flights] + ([] if waiting is None else [waiting])
-        return min(oldest, default=None)
+        self.oldest_ms = min(oldest, default=None)
 
 
 def _in_background(deliver: Deliver, records: Sequence[Record]) -> "Future[None]":

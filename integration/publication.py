@@ -34,6 +34,12 @@ class Publication:
             told = iter(self._send(going))
             return [next(told) if isinstance(each, bytes) else each for each in verdicts]
 
+    def close(self) -> None:
+        """Close both ends when no batch is between them: SQLite crashes where another thread closes it in use."""
+        with self.lock:
+            self.publisher.close()
+            self.sent.close()
+
     def _send(self, going: Sequence[tuple[Row, bytes]]) -> list[Verdict]:
         if not going:
             return []

@@ -11,10 +11,11 @@ from integration.watermarks import changing
 
 TABLE = """
 create table if not exists sent (
-    external_id text primary key, event_id text not null, is_gone integer not null, at_us integer not null
+    topic text not null, external_id text not null, event_id text not null, is_gone integer not null,
+    at_us integer not null, primary key (topic, external_id)
 )
 """
-INDEX = "create index if not exists sent_at on sent (is_gone, at_us)"
+INDEX = "create index if not exists sent_at on sent (topic, is_gone, at_us)"
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,13 @@ class Sent:
 
 
 class SentEvents:
-    """A table in the file of a state. Not for two threads at once."""
+    """Those of a topic, in a table in the file of a state. Not for two threads at once."""
 
-    def __init__(self, path: Path, overlap: timedelta) -> None:
+    def __init__(self, path: Path, topic: str, overlap: timedelta) -> None:
         """Raises Misconfigured."""
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._path = path
+        self._topic = topic
         with changing(self._connection, path):
             self._connection.execute(TABLE)
             self._connection.execute(INDEX)
@@ -46,24 +48,25 @@ class SentEvents:
     def forget(self) -> None:
         """Have everything sent again."""
         with changing(self._connection, self._path):
-            self._connection.execute("delete from sent")
+            self._connection.execute("delete from sent where topic = ?", (self._topic,))
 
     def last(self, external_ids: Iterable[str]) -> dict[str, str]:
         """The last event of each key, where it is remembered.
 
         The last and not all: a text that changes and comes back within one tick of a clock is a change.
         """
-        statement = "select event_id from sent where external_id = ?"
-        found = ((each, self._connection.execute(statement, (each,)).fetchone()) for each in external_ids)
+        statement = "select event_id from sent where topic = ? and external_id = ?"
+        found = ((each, self._connection.execute(statement, (self._topic, each)).fetchone()) for each in external_ids)
         return {external_id: row[0] for external_id, row in found if row is not None}
 
     def remember(self, sent: Iterable[Sent]) -> None:
         """Add some, and forget those that no window reads again. Raises Misconfigured."""
-        rows = [(each.external_id, each.event_id, each.is_gone, each.at_us) for each in sent]
+        rows = [(self._topic, each.external_id, each.event_id, each.is_gone, each.at_us) for each in sent]
         with changing(self._connection, self._path):
-            self._connection.executemany("insert or replace into sent values (?, ?, ?, ?)", rows)
+            self._connection.executemany("insert or replace into sent values (?, ?, ?, ?, ?)", rows)
             for is_gone in (False, True):
-                newest = max((at_us for _, _, gone, at_us in rows if gone == is_gone), default=0)
+                newest = max((at_us for *_, gone, at_us in rows if gone == is_gone), default=0)
                 self._connection.execute(
-                    "delete from sent where is_gone = ? and at_us < ?", (is_gone, newest - self._overlap_us)
+                    "delete from sent where topic = ? and is_gone = ? and at_us < ?",
+                    (self._topic, is_gone, newest - self._overlap_us),
                 )

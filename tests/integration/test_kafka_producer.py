@@ -4,11 +4,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from integration.envelopes import Message
+from integration.sent_events import Sent, SentEvents
 from tests.integration.bases import Base, synced
 from tests.integration.kafka.flows import Flow
 from tests.integration.kafka.lanes import Lane, plain
@@ -155,6 +159,17 @@ def test_rows_that_the_core_refuses_are_dead_letters_until_they_are_mended(flow:
     base.execute("update articles set title = 'mended', content = 'mended' where id in (2, 4)")
     flow.capture()
     assert flow.carried() == base.rows()
+
+
+def test_what_one_topic_has_is_sent_to_another(tmp_path: Path) -> None:
+    sent = Sent("1", "event", False, 10**15)
+    one, other = (SentEvents(tmp_path / "state.db", topic, timedelta(seconds=9)) for topic in ("one", "other"))
+    with closing(one), closing(other):
+        one.remember([sent])
+        assert (one.last(["1"]), other.last(["1"])) == ({"1": "event"}, {})
+        # What no window reads again is forgotten, so that the file stays small.
+        one.remember([replace(sent, external_id="2", at_us=10**15 + 9_000_001)])
+        assert one.last(["1", "2"]) == {"2": "event"}
 
 
 @pytest.mark.scenario("five_megabytes", "kafka")

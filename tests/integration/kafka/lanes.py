@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -147,12 +148,10 @@ class Lane:
 
 
 @pytest.fixture
-def lane(
-    request: pytest.FixtureRequest, kafka: Kafka, live_core: LiveCore, editor_token: str, tmp_path: Path
-) -> Iterator[Lane]:
+def lane(kafka: Kafka, live_core: LiveCore, editor_token: str, tmp_path: Path) -> Iterator[Lane]:
     """A lane to the core of the session."""
     # kafka-python leaves a socket that connects while its client is closed to the garbage collector.
-    request.node.add_marker(pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"))
+    warnings.filterwarnings("ignore", "unclosed <socket", ResourceWarning)
     found = Lane(kafka, live_core, editor_token, f"o{secrets.token_hex(4)}", tmp_path)
     yield found
     found.end()
