@@ -24,6 +24,7 @@ RULES = {
     "post_articles": "editor",
     "post_articles_batch": "editor",
     "get_articles_digest": "reader",
+    "post_articles_digest": "reader",
     "get_articles_article_id": "reader",
     "put_articles_article_id": "editor",
     "patch_articles_article_id": "editor",
