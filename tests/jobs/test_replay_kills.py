@@ -28,7 +28,7 @@ from tests.live import ROOT, stop
 IS_FULL = os.environ.get("LAKEPORT_FULL") == "1"
 CHANCE = random.Random(os.environ.get("LAKEPORT_SEED", "1"))
 ALL_KILLS = [(point, nth) for point in named(POINTS) for nth in (1, 2)]
-KILLS = ALL_KILLS if IS_FULL else sorted(CHANCE.sample(ALL_KILLS, 3))
+KILLS = ALL_KILLS if IS_FULL else sorted(CHANCE.sample(ALL_KILLS, 2))
 REPLAYED = {"timestamp", "original_timestamp", "replay_id"}
 SECONDS = 90
 
