@@ -15,7 +15,7 @@ class TableMaintenance:
     type: str = "table_maintenance"
     role: str = "admin"
     parameters: tuple[str, ...] = ()
-    schedule: str | None = "50 2 * * *"
+    schedule: str | None = "50 * * * *"
 
     def run(self, run: Run) -> Outcome:
         tables = self.upkeep.tables()
