@@ -43,7 +43,7 @@ insert into article_tombstones values (old.id, current_timestamp(6))
 on duplicate key update deleted_at = values(deleted_at);
 """
 AGO = {
-    "sqlite": "datetime('now', '-{} seconds')",
+    "sqlite": "datetime('now', (0 - {}) || ' seconds')",
     "postgresql": "now() - interval '{} seconds'",
     "mariadb": "now(6) - interval {} second",
 }
@@ -63,7 +63,7 @@ class Base:
             connection.execute(text(statement), list(rows) or None)
 
     def ago(self, seconds: int) -> str:
-        """A time before now in its SQL."""
+        """A time before now in its SQL; after now where it is negative."""
         return AGO[self.engine.dialect.name].format(seconds)
 
     def fill(self, numbers: range, word: str = "first") -> None:

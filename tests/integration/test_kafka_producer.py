@@ -88,10 +88,9 @@ def test_what_comes_late_within_the_overlap_arrives_and_what_comes_later_by_the_
     flow = flow_from(any_base)
     any_base.fill(range(5))
     flow.capture()
-    clock = "datetime('now', '{} seconds')" if "sqlite" in any_base.url else "now() + interval '{} seconds'"
-    for key, seconds in ((77, -200), (78, 120), (79, -1_000)):
-        stamp = clock.format(seconds)
-        any_base.execute(f"insert into articles (id, title, content, updated_at) values ({key}, 'late', 'c', {stamp})")
+    for key, seconds in ((77, 200), (78, -120), (79, 1_000)):
+        row = f"values ({key}, 'late', 'c', {any_base.ago(seconds)})"
+        any_base.execute(f"insert into articles (id, title, content, updated_at) {row}")
     flow.capture()
     # A clock that is ahead shall not hide what is written after by a right one.
     any_base.fill(range(90, 91))
