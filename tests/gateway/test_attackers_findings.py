@@ -21,6 +21,7 @@ from graphql_gateway.documents import Documents
 from graphql_gateway.errors import Malformed
 from graphql_gateway.limits import Limits
 from graphql_gateway.settings import Settings
+from tests import loops
 from tests.gateway.conftest import GraphQL
 from tests.gateway.lake import LiveLake
 from tests.gateway.subscribing import begun
@@ -146,7 +147,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch: pytest.MonkeyP
         raise AssertionError
 
     with pytest.raises(Malformed) as told:
-        asyncio.run(graphql_http.body(Request({"type": "http", "method": "POST", "headers": []}, never), 1_000))
+        loops.run(graphql_http.body(Request({"type": "http", "method": "POST", "headers": []}, never), 1_000))
     assert (told.value.status, told.value.code) == (408, "REQUEST_TIMEOUT")
 
 

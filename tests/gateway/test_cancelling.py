@@ -7,6 +7,7 @@ import pytest
 from starlette.websockets import WebSocket
 
 from graphql_gateway.subscriptions.wire import Wire
+from tests import loops
 
 STEPS = range(12)
 
@@ -39,4 +40,4 @@ async def _stopped_after(steps: int) -> bool:
 @pytest.mark.parametrize("steps", STEPS)
 def test_an_operation_is_stopped_at_any_moment_of_a_message(steps: int) -> None:
     # asyncio.wait_for of Python 3.11 forgets a cancellation that comes when what it waits for has just ended.
-    assert asyncio.run(_stopped_after(steps))
+    assert loops.run(_stopped_after(steps))

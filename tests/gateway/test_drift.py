@@ -1,6 +1,5 @@
 """The graph and the core do not drift apart: each root field calls operations that there are, and none is left out."""
 
-import asyncio
 import json
 import re
 import sqlite3
@@ -22,6 +21,7 @@ from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.rest_client import Answer, Call, Caller, Core, RestClient
 from graphql_gateway.trail import Trail
 from graphql_gateway.types import NOUNS, make_schema
+from tests import loops
 from tests.gateway.lake import LiveLake
 from tests.live import LiveCore
 
@@ -82,7 +82,7 @@ def calls(lake: LiveLake) -> dict[str, list[Call]]:
     lake.write("drift", pa.table({"id": [1], "at": ["x"]}))
     _keep_replay(lake.core)
     token = lake.core.log_in("admin", lake.core.admin_password)
-    return asyncio.run(_recorded(lake.core.url, token))
+    return loops.run(_recorded(lake.core.url, token))
 
 
 def _keep_replay(core: LiveCore) -> None:

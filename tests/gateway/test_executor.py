@@ -1,6 +1,5 @@
 """The gateway's executor answers as graphql-core's does, whatever the schema, the rows and the operation."""
 
-import asyncio
 import gc
 import tracemalloc
 from collections.abc import AsyncIterator
@@ -29,6 +28,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from graphql_gateway.executor import ProjectingExecutor
+from tests import loops
 from tests.gateway.random_graphs import ODD, PLAIN, Documents, Rows, make_schema
 
 ARTICLES = """
@@ -57,7 +57,7 @@ def _compare_random_operations(seed: int) -> None:
     for _ in range(3):
         document = parse(Documents(schema, random).write())
         for variables in ({"yes": True, "no": False}, {"yes": False, "no": True, "n": 3}):
-            asyncio.run(_compare(schema, document, seed, variables))
+            loops.run(_compare(schema, document, seed, variables))
 
 
 @pytest.mark.parametrize("scalar", PLAIN)
@@ -165,7 +165,7 @@ def test_each_event_of_a_subscription_is_answered_and_none_is_remembered() -> No
     schema.subscription_type.fields["article"].subscribe = events  # type: ignore[union-attr]
     tracemalloc.start()
     try:
-        assert asyncio.run(run()) < 50_000, "bytes kept of 1,000 events"
+        assert loops.run(run()) < 50_000, "bytes kept of 1,000 events"
     finally:
         tracemalloc.stop()
 

@@ -1,7 +1,5 @@
 """What a client is told of a mistake of ours that nobody foresaw."""
 
-import asyncio
-
 import httpx
 import pytest
 from starlette.requests import Request
@@ -9,6 +7,7 @@ from starlette.requests import Request
 from graphql_gateway.app import create_app
 from graphql_gateway.endpoint import GraphQLEndpoint
 from graphql_gateway.settings import Settings
+from tests import loops
 
 
 def test_a_mistake_of_ours_is_a_problem_document_that_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -16,7 +15,7 @@ def test_a_mistake_of_ours_is_a_problem_document_that_tells_nothing(monkeypatch:
         raise RuntimeError("db.internal:5432 refused")
 
     monkeypatch.setattr(GraphQLEndpoint, "answer", fails)
-    answer = asyncio.run(_ask())
+    answer = loops.run(_ask())
     assert (answer.status_code, answer.headers["content-type"]) == (500, "application/problem+json")
     assert (answer.json()["code"], answer.json()["request_id"]) == ("internal", "r-1")
     assert "db.internal" not in answer.text

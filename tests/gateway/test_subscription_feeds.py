@@ -1,6 +1,5 @@
 """Feeds: who shares a stream of the core, who carries it, and who is told what."""
 
-import asyncio
 import http.client
 import threading
 import time
@@ -20,6 +19,7 @@ from graphql_gateway.subscriptions.events import Event
 from graphql_gateway.subscriptions.live_figures import PERIOD_SECONDS
 from graphql_gateway.subscriptions.standings import Pace, Token
 from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
+from tests import loops
 from tests.gateway.conftest import GraphQL
 from tests.gateway.relay import Relay, relayed
 from tests.gateway.subscribing import (
@@ -407,7 +407,7 @@ def test_who_falls_behind_is_ended_with_an_error() -> None:
     for number in range(MAX_WAITING + 1):
         slow.offer(Event(number, "article.created", "p", {}))
     with pytest.raises(TooSlow):
-        asyncio.run(slow.next())
+        loops.run(slow.next())
 
 
 def test_a_burst_is_told_whole_to_all_who_follow(place: Place) -> None:

@@ -1,6 +1,5 @@
 """Lists below many datasets: as many calls as datasets, and no more than eight of a request at once."""
 
-import asyncio
 import json
 import threading
 import time
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from graphql_gateway.observability import GatewayMetrics
 from graphql_gateway.rest_client import MAX_AT_ONCE, Caller, Core, RestClient
 from graphql_gateway.types import NOUNS, make_schema
+from tests import loops
 from tests.gateway.conftest import replying, upstream
 
 DATASETS = 20
@@ -55,6 +55,6 @@ def test_lists_below_many_datasets_take_turns() -> None:
     counting = Counting()
     with upstream() as core:
         core.will(counting)
-        told = asyncio.run(_answered(core.url))
+        told = loops.run(_answered(core.url))
     assert len(json.loads(json.dumps(told))["datasets"]["nodes"]) == DATASETS
     assert (counting.calls, counting.most) == (1 + 2 * DATASETS, MAX_AT_ONCE)

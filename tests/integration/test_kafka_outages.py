@@ -1,6 +1,7 @@
 """The Kafka route while something else is away or slow: the core, base B behind it, the brokers, a token."""
 
 import logging
+import time
 from contextlib import ExitStack
 
 import pytest
@@ -94,8 +95,8 @@ def test_base_b_killed_and_tokens_that_end_midway_are_outlived(lane: Lane) -> No
             proxy.interfere = at_batch(2, mortal.kill)
             lane.send(*(upsert(key, 1) for key in range(3_000)))
             lane.wait_for(lambda: mortal.is_dead)
-            seen = len(proxy.calls)
-            lane.wait_for(lambda: len(proxy.calls) > seen + 2)
+            seen, ended_at = len(proxy.calls), time.monotonic() + TOKEN_SECONDS
+            lane.wait_for(lambda: len(proxy.calls) > seen + 2 and time.monotonic() > ended_at)
             mortal.start()
             lane.wait_until_committed(60)
         assert sum(path == "/auth/token" for _, path in proxy.calls) > 1

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -80,13 +81,15 @@ def test_base_b_killed_and_tokens_that_end_midway_are_outlived(
 
 
 def _dying(mortal: MortalPostgreSQL) -> Interfere:
-    """Base B dies at the second batch, and is back three calls later."""
-    kill, calls_since = at_batch(2, mortal.kill), count(1)
+    """Base B dies at the second batch, and is back when calls have failed and the token of before has ended."""
+    kill, calls_since, died_at = at_batch(2, mortal.kill), count(1), []
 
     def interfere(path: str, body: bytes) -> str:
         kill(path, body)
-        if mortal.is_dead and next(calls_since) == 4:
-            mortal.start()
+        if mortal.is_dead:
+            died_at.append(time.monotonic())
+            if next(calls_since) >= 4 and time.monotonic() > died_at[0] + float(TOKEN_SECONDS):
+                mortal.start()
         return ""
 
     return interfere
