@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Engine, Select
+from sqlalchemy import ClauseElement, Connection, Dialect, Engine, FromClause, Select, TableClause, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -79,6 +79,19 @@ def rows_on(connection: Connection, statement: Statement, values: Mapping[str, A
     cursor = connection.connection.cursor()
     try:
         return statement.rows(cursor, values)
+    except driver_error as error:
+        raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
+    finally:
+        cursor.close()
+
+
+def insert_all(connection: Connection, table: FromClause, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows of the same columns in a transaction that is running. Raises the errors of SQLAlchemy."""
+    statement = Statement.compiled(insert(cast(TableClause, table)), connection.dialect, list(rows[0]))
+    driver_error = connection.dialect.loaded_dbapi.Error
+    cursor = connection.connection.cursor()
+    try:
+        cursor.executemany(statement.sql, [statement.parameters(row) for row in rows])
     except driver_error as error:
         raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
     finally:

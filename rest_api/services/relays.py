@@ -137,7 +137,8 @@ class PipelineStream:
     topic: str = TRANSACTIONS
 
     def next(self, connection: Connection, without: frozenset[int]) -> Batch | None:
-        waiting = select(PipelineMessage.__table__).where(of_pipeline(), PipelineMessage.sequence.not_in(without))
+        columns = [getattr(PipelineMessage, name) for name in ("sequence", "id", "key", "headers", "value")]
+        waiting = select(*columns).where(of_pipeline(), PipelineMessage.sequence.not_in(without))
         rows, _ = _some(connection, waiting.order_by(PipelineMessage.sequence))
         if not rows:
             return None

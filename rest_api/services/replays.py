@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import ColumnElement, func, insert, select, text, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -21,6 +21,7 @@ from rest_api.services import jobs
 from rest_api.services.changes import Call
 from rest_api.services.events import Watcher
 from rest_api.services.replay_sources import Pin, Source, Wanted
+from rest_api.statements import insert_all
 
 JOB_TYPE = "replay"
 EVENT_ID, REPLAY_ID, REPLAYED_AT, REPLAY_HASH = "event-id", "replay-id", "replayed-at", "replay-hash"
@@ -71,8 +72,9 @@ def send(session: Session, replay_id: str, resent: Sequence[Resent]) -> None:
     if not events:
         return
     connection = session.connection()
-    connection.execute(insert(ReplayEvent), [_event(replay_id, *each) for each in events.values()])
-    connection.execute(insert(PipelineMessage), [_message(replay_id, *each, now) for each in events.values()])
+    insert_all(connection, ReplayEvent.__table__, [_event(replay_id, *each) for each in events.values()])
+    headers = {REPLAY_ID: replay_id, REPLAYED_AT: f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    insert_all(connection, PipelineMessage.__table__, [_message(*each, now, headers) for each in events.values()])
 
 
 def visible(watcher: Watcher) -> list[ColumnElement[bool]]:
@@ -147,8 +149,8 @@ def _take_turn(session: Session) -> None:
         session.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _SENDING_LOCK})
 
 
-def _message(replay_id: str, event_id: str, resent: Resent, at: datetime) -> dict[str, Any]:
-    headers = {EVENT_ID: event_id, REPLAY_ID: replay_id, REPLAYED_AT: f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"}
+def _message(event_id: str, resent: Resent, at: datetime, common: Mapping[str, str]) -> dict[str, Any]:
+    headers = {EVENT_ID: event_id, **common}
     return {
         "id": event_id,
         "topic": TOPIC,
