@@ -104,12 +104,11 @@ def run_chaos(url: str, job_count: int, disturbances: int, *, job_seconds: float
     _prepare(engine)
     random, begun_at = Random(seed), time.monotonic()
     silences: list[Silence] = []
-    kills = stops_in_writes = 0
+    kills, stops_in_writes = round(disturbances * KILLS), 0
+    kinds = random.sample([True] * kills + [False] * (disturbances - kills), disturbances)
     with _fleet(url, job_seconds) as fleet:
-        for number in range(disturbances):
+        for number, is_kill in enumerate(kinds):
             _ask(engine, job_count * (number + 1) // disturbances - job_count * number // disturbances)
-            is_kill = random.random() < KILLS
-            kills += is_kill
             while (silence := _disturb(engine, fleet, random, is_kill=is_kill)) is None:
                 stops_in_writes += 1
             silences += silence
