@@ -1,4 +1,4 @@
-"""Statements that every call runs: compiled once for a database, then run by its driver alone."""
+"""Statements that are run often: compiled once for a database, then run by its driver alone."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

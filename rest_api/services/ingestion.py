@@ -239,15 +239,14 @@ def _findings(
         version = next(versions) if isinstance(each, Accepted) else None
         replay = each.event.replay
         if replay is not None:
-            key = _named(target, each.event)
-            found.append(Finding(replay.id, key, replay.hash, outcome.name, outcome.reason, version))
+            found.append(Finding(replay.id, _named(target, each), replay.hash, outcome.name, outcome.reason, version))
     return tuple(found)
 
 
-def _named(target: Target, event: Event) -> str:
+def _named(target: Target, judged: Accepted | Refused) -> str:
     """The key of a replayed event, in words."""
-    read = _read(event)
-    return "" if isinstance(read, str) else ",".join(str(read.get(column)) for column in target.key)
+    row = judged.row if isinstance(judged, Accepted) else _read(judged.event)
+    return "" if isinstance(row, str) else ",".join(str(row.get(column)) for column in target.key)
 
 
 def _invalid(judged: Sequence[Accepted | Refused]) -> Invalid:

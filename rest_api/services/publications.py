@@ -11,13 +11,13 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_
 
 from rest_api.backends.event_log import Message
+from rest_api.lake.resending import TOPIC
 from rest_api.models.event import Event
 from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.query.exact_json import encode
 from rest_api.services.feeds import cloud_event
+from rest_api.services.replays import EVENT_ID
 
-TRANSACTIONS = "transactions"
-EVENT_ID = "event-id"
 Shown = Callable[[Mapping[str, Any]], dict[str, Any]]
 
 
@@ -56,12 +56,12 @@ class Publication:
 def pipeline_message(row: Any) -> Message:
     """A message of the pipeline, as its topic gets it."""
     headers = {**row.headers, EVENT_ID: row.id}
-    return Message(TRANSACTIONS, row.key, row.value.encode(), tuple(headers.items()))
+    return Message(TOPIC, row.key, row.value.encode(), tuple(headers.items()))
 
 
 def of_pipeline() -> ColumnElement[bool]:
     """What is true of the messages of the pipeline that wait to be sent; to other topics none is."""
-    return and_(PipelineMessage.topic == TRANSACTIONS, PipelineMessage.sent_at.is_(None))
+    return and_(PipelineMessage.topic == TOPIC, PipelineMessage.sent_at.is_(None))
 
 
 def _as_to_a_part_reader(data: Mapping[str, Any]) -> dict[str, Any]:

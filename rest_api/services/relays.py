@@ -16,11 +16,12 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from rest_api.backends.event_log import Message
 from rest_api.database import READ_ONLY, database_now, utc_now
+from rest_api.lake.resending import TOPIC
 from rest_api.models.event import Event, EventHorizon
 from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.models.relay import RelayLease, RelayMark, RelayPosition
 from rest_api.services import events
-from rest_api.services.publications import PUBLICATIONS, TRANSACTIONS, Publication, of_pipeline, pipeline_message
+from rest_api.services.publications import PUBLICATIONS, Publication, of_pipeline, pipeline_message
 
 BATCH_ROWS = 1_000
 BATCH_BYTES = 8 << 20
@@ -134,7 +135,7 @@ class EventStream:
 class PipelineStream:
     """Messages for the beginning of the pipeline; a place is a message's sequence, each sent by itself."""
 
-    topic: str = TRANSACTIONS
+    topic: str = TOPIC
 
     def next(self, connection: Connection, without: frozenset[int]) -> Batch | None:
         columns = [getattr(PipelineMessage, name) for name in ("sequence", "id", "key", "headers", "value")]
