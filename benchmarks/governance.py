@@ -1,15 +1,17 @@
-"""What governance costs: `GET /articles/{id}` with and without identity, rights and a synced audit, on one server."""
+"""What governance costs: `GET /articles/{id}` with and without JWT check, rights and a synced audit, on one server."""
 
 import asyncio
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import bare_core
+from benchmarks import bare_core, ungoverned_core
 from benchmarks.disk import synced_insert
 from benchmarks.http_client import HttpClient
 from benchmarks.open_loop import Call, Latency, interleaved
-from benchmarks.report import LATENCY_COLUMNS, Report, added, latency_row
+from benchmarks.report import LATENCY_COLUMNS, Finding, Report, added, latency_row
 from tests import live
 
 PER_SECOND = 100
@@ -21,20 +23,22 @@ OPTIONS = ("--no-ws", "--log-level", "error", "--blocking-threads", "64", "--bac
 
 def run(folder: Path) -> Report:
     """Measure it over a database in `folder`."""
-    with _clients(folder) as (governed, bare), synced_insert(folder) as floor:
-        latencies = asyncio.run(_measure(governed, bare, floor.call))
+    with _clients(folder) as clients, synced_insert(folder) as floor:
+        latencies = asyncio.run(_measure(clients, floor.call))
     return _report(latencies)
 
 
 @contextmanager
-def _clients(folder: Path) -> Iterator[tuple[HttpClient, HttpClient]]:
+def _clients(folder: Path) -> Iterator[dict[str, HttpClient]]:
     with (
         live.core(folder, options=OPTIONS, ACCESS_TOKEN_SECONDS="3600") as core,
+        live.core(folder, app=ungoverned_core.APP, options=OPTIONS) as ungoverned,
         live.core(folder, app=bare_core.APP, ready_path="/health/live", options=OPTIONS) as bare,
     ):
         path = make_article(core)
         headers = {"Authorization": f"Bearer {core.add_user('reader')}"}
-        yield HttpClient(core.url + path, "GET", headers), HttpClient(bare.url + path, "GET", headers)
+        servers = {"governed": core, "ungoverned": ungoverned, "bare": bare}
+        yield {name: HttpClient(server.url + path, "GET", headers) for name, server in servers.items()}
 
 
 def make_article(core: live.LiveCore) -> str:
@@ -45,10 +49,11 @@ def make_article(core: live.LiveCore) -> str:
     return f"/articles/{article['id']}"
 
 
-async def _measure(governed: HttpClient, bare: HttpClient, floor: Call) -> dict[str, list[Latency]]:
-    assert await governed.send() == await bare.send(), "the two answers differ"
-    calls = {"governed": governed.call, "bare": bare.call, "a synced insert alone": floor}
-    return await interleaved(calls, PER_SECOND, SECONDS)
+async def _measure(clients: dict[str, HttpClient], floor: Call) -> dict[str, list[Latency]]:
+    answers = [await client.send() for client in clients.values()]
+    assert all(answer == answers[0] for answer in answers), "the answers differ"
+    calls = {name: client.call for name, client in clients.items()}
+    return await interleaved({**calls, "a synced insert alone": floor}, PER_SECOND, SECONDS)
 
 
 def _report(latencies: dict[str, list[Latency]]) -> Report:
@@ -56,5 +61,10 @@ def _report(latencies: dict[str, list[Latency]]) -> Report:
         f"Governance: `GET /articles/{{id}}` at {PER_SECOND} calls a second",
         LATENCY_COLUMNS,
         [latency_row(name, slices) for name, slices in latencies.items()],
-        [added(latencies["governed"], latencies["bare"], "p50", TARGET_MS)],
+        [_added(latencies, "ungoverned", TARGET_MS), replace(_added(latencies, "bare", math.inf), target="none")],
     )
+
+
+def _added(latencies: dict[str, list[Latency]], without: str, target_ms: float) -> Finding:
+    found = added(latencies["governed"], latencies[without], "p50", target_ms)
+    return replace(found, what=f"governed beside {without}: {found.what}")

@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import Enum
 from typing import Any, NamedTuple, TypeVar
 
@@ -151,9 +151,6 @@ class Bearer(NamedTuple):
     id: int
     username: str
     role: str
-    disabled_at: datetime | None
-    ended_at: datetime | None
-    expires_at: datetime
     group_name: str | None
 
 
@@ -203,13 +200,13 @@ class TokenBook:
     def look_up(self, family: str, user_id: str, token_ends_at: float) -> Principal:
         """The principal behind a login that still lives. Raises Unauthenticated."""
         with driver_connection(self.engine) as connection:
-            rows = [Bearer(*row) for row in self.bearers.rows(connection.cursor(), {"family": family})]
-        row = rows[0] if rows else None
-        alive = row is not None and row.ended_at is None and row.disabled_at is None and row.expires_at > utc_now()
-        if row is None or not alive or str(row.id) != user_id:
+            rows = self.bearers.rows(connection.cursor(), {"family": family, "now": utc_now()})
+        bearers = [Bearer(*row) for row in rows]
+        if not bearers or str(bearers[0].id) != user_id:
             raise Unauthenticated("The token is not valid any more")
-        groups = tuple(sorted(each.group_name for each in rows if each.group_name is not None))
-        return Principal(row.id, row.username, row.role, groups, family, token_ends_at)
+        one = bearers[0]
+        groups = tuple(sorted(each.group_name for each in bearers if each.group_name is not None))
+        return Principal(one.id, one.username, one.role, groups, family, token_ends_at)
 
     def look_up_again(self, principal: Principal) -> Principal:
         """The same principal with his rights of this moment. Raises Unauthenticated when his login ended."""
@@ -295,19 +292,12 @@ def configure_tokens(app: Flask, settings: Settings, engine: Engine) -> TokenBoo
 
 
 def _bearer_statement() -> Select[*tuple[Any, ...]]:
-    """One `Bearer` for each group of his, and one without a name where he is in none."""
+    """One `Bearer` for each group of his, and one without a name where he is in none; of a login that ended, none."""
+    is_alive = (User.disabled_at.is_(None), TokenFamily.ended_at.is_(None), TokenFamily.expires_at > bindparam("now"))
     return (
-        select(
-            User.id,
-            User.username,
-            User.role,
-            User.disabled_at,
-            TokenFamily.ended_at,
-            TokenFamily.expires_at,
-            Group.name.label("group_name"),
-        )
+        select(User.id, User.username, User.role, Group.name.label("group_name"))
         .join(TokenFamily, TokenFamily.user_id == User.id)
         .outerjoin(Membership, Membership.user_id == User.id)
         .outerjoin(Group, Group.id == Membership.group_id)
-        .where(TokenFamily.id == bindparam("family"))
+        .where(TokenFamily.id == bindparam("family"), *is_alive)
     )

@@ -21,7 +21,7 @@ class Statement:
     is_positional: bool
     names: tuple[str, ...]
     conversions: tuple[tuple[str, Convert], ...]
-    results: tuple[Convert, ...]
+    results: tuple[tuple[int, Convert], ...]
 
     @classmethod
     def compiled(cls, clause: ClauseElement, dialect: Dialect, columns: Sequence[str] | None = None) -> "Statement":
@@ -36,7 +36,7 @@ class Statement:
             done.positional,
             tuple(names),
             tuple((name, convert) for name, convert in binds if convert is not None),
-            tuple(convert or _as_it_is for convert in results),
+            tuple((place, convert) for place, convert in enumerate(results) if convert is not None),
         )
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
@@ -50,7 +50,12 @@ class Statement:
         return [self._row(row) for row in cursor.fetchall()]
 
     def _row(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple(convert(value) for convert, value in zip(self.results, row, strict=True))
+        if not self.results:
+            return tuple(row)
+        values = list(row)
+        for place, convert in self.results:
+            values[place] = convert(values[place])
+        return tuple(values)
 
 
 @contextmanager
@@ -96,7 +101,3 @@ def insert_all(connection: Connection, table: FromClause, rows: Sequence[Mapping
         raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
     finally:
         cursor.close()
-
-
-def _as_it_is(value: Any) -> Any:
-    return value

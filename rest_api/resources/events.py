@@ -244,7 +244,7 @@ class Stream:
             yield b"event: end\ndata: " + orjson.dumps({"code": refusal.code}) + b"\n\n"
         finally:
             taken_ms = round((time.perf_counter() - begun_at) * 1_000, 3)
-            ended = replace(self.entry, at=utc_now(), rows=rows, duration_ms=taken_ms)
+            ended = self.entry._replace(at=utc_now(), rows=rows, duration_ms=taken_ms)
             self.door.chain.record(self.door.engine, ended)
 
     def _chunks(self, told: Told) -> Iterator[tuple[bytes, int]]:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -168,4 +168,4 @@ class Sent:
         """The audit entry of the end; its body says how many bytes were sent, and why they ended."""
         told = orjson.dumps({"end": end, "sent_bytes": self.size_bytes}).decode()
         taken_ms = round((time.perf_counter() - self.begun_at) * 1_000, 3)
-        return replace(begun, at=utc_now(), body=told, rows=self.rows, duration_ms=taken_ms)
+        return begun._replace(at=utc_now(), body=told, rows=self.rows, duration_ms=taken_ms)

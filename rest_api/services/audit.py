@@ -11,12 +11,12 @@ import hmac
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -38,8 +38,7 @@ _SECRET_NAME = re.compile(r"(?i)pass|pas+w|pwd|secret|token|credential|api.?key|
 GENESIS = ""
 
 
-@dataclass(frozen=True)
-class AuditEntry:
+class AuditEntry(NamedTuple):
     """One call: who, when, what, from where, with which answer."""
 
     at: datetime
@@ -70,9 +69,8 @@ class Body:
 
 
 NO_BODY = Body(None, 0, None)
-FIELDS = tuple(field.name for field in fields(AuditEntry))
-_content = attrgetter(*FIELDS)
-COLUMNS = (*FIELDS, "chain", "sequence", "hmac")
+_content = attrgetter(*AuditEntry._fields)
+COLUMNS = (*AuditEntry._fields, *Head._fields)
 
 
 class AuditChain:
@@ -120,7 +118,7 @@ class AuditChain:
         try:
             head, file = self._begun()
             new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
-            execute(self._insert.sql, self._insert.parameters({**vars(entry), **vars(new)}))
+            execute(self._insert.sql, self._insert.parameters(dict(zip(COLUMNS, (*entry, *new), strict=True))))
         except (SQLAlchemyError, OSError) as error:
             self._abandon()
             raise _not_recorded() from error

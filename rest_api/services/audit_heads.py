@@ -2,8 +2,8 @@
 
 import hmac
 import os
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import orjson
 
@@ -11,8 +11,7 @@ SUFFIX = ".head"
 LINE_BYTES = 512
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """The last entry of a chain: its number and its HMAC."""
 
     chain: str
@@ -26,7 +25,7 @@ class Head:
 
 def seal(key: bytes, purpose: str, head: Head) -> str:
     """The proof that whoever holds the key said so of a chain: hexadecimal, 64 characters."""
-    content = orjson.dumps([purpose, head.chain, head.sequence, head.hmac])
+    content = orjson.dumps([purpose, *head])
     return hmac.digest(key, b"seal\x00" + content, "sha256").hex()
 
 
@@ -46,7 +45,7 @@ class HeadFile:
 
     def write(self, head: Head) -> None:
         """Seal a head, in one write of a fixed length, so that a reader never sees half of it. Raises OSError."""
-        line = orjson.dumps([head.chain, head.sequence, head.hmac, seal(self._key, "head", head)])
+        line = orjson.dumps([*head, seal(self._key, "head", head)])
         os.pwrite(self._descriptor, line.ljust(LINE_BYTES), 0)
 
     def close(self) -> None:
