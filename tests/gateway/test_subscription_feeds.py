@@ -15,11 +15,7 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
-from graphql_gateway.subscriptions.events import Event
 from graphql_gateway.subscriptions.live_figures import PERIOD_SECONDS
-from graphql_gateway.subscriptions.standings import Pace, Token
-from graphql_gateway.subscriptions.subscriber import MAX_WAITING, Subscriber, TooSlow
-from tests import loops
 from tests.gateway.conftest import GraphQL
 from tests.gateway.relay import Relay, relayed
 from tests.gateway.subscribing import (
@@ -402,12 +398,23 @@ def test_a_subscriber_who_takes_nothing_is_left_and_no_other(place: Place) -> No
         assert titles(socket, key, 1) == ["Still here"]
 
 
-def test_who_falls_behind_is_ended_with_an_error() -> None:
-    slow = Subscriber(Token(None, None, Pace(5)), "slow")  # type: ignore[arg-type]
-    for number in range(MAX_WAITING + 1):
-        slow.offer(Event(number, "article.created", "p", {}))
-    with pytest.raises(TooSlow):
-        loops.run(slow.next())
+def test_who_takes_events_more_slowly_than_they_come_is_told_so(place: Place, tmp_path: Path) -> None:
+    query = "subscription { articleChanged { article { content } } }"
+    with (
+        gateway(place.core.url, tmp_path) as served,
+        begun(served, place.readers[0]) as socket,
+        streamed(served, place.readers[1], query) as stream,
+    ):
+        key, told, written = socket.subscribe(ARTICLES), {}, 0
+        wait_until(lambda: subscribers(served) == 2)
+        while "errors" not in told:
+            written += 1
+            assert written < 200
+            place.upsert(f"fast {written}", 10, "x" * 90_000)
+            assert titles(socket, key, 10) == [str(each) for each in range(10)]
+            told = stream.next()[1]
+        assert told["errors"][0]["extensions"]["code"] == "TOO_SLOW"
+        assert stream.next() == ("complete", None)
 
 
 def test_a_burst_is_told_whole_to_all_who_follow(place: Place) -> None:
