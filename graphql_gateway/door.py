@@ -2,10 +2,11 @@
 
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -15,15 +16,17 @@ from graphql_gateway.proxies import TrustedProxies
 # The server takes 16 MB by HTTP/2; whatever reads a header, and the core, shall be spared them.
 MAX_HEADER_BYTES = 65_536
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-SECURITY_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
-STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
+RawHeader = tuple[bytes, bytes]
+"""As ASGI has them, the name in small letters."""
+SECURITY_HEADERS: tuple[RawHeader, ...] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+STRICT_TRANSPORT: tuple[RawHeader, ...] = ((b"strict-transport-security", b"max-age=31536000"),)
 log = structlog.get_logger(__name__)
 
 
@@ -42,11 +45,11 @@ class Door:
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
         request_id = _named(scope, headers)
-        added = {"X-Request-ID": request_id, **(STRICT_TRANSPORT if self._is_secure(scope, headers) else {})}
+        added = [(b"x-request-id", request_id.encode()), *(STRICT_TRANSPORT if self._is_secure(scope, headers) else ())]
 
         async def dressed(message: Message) -> None:
             if message["type"] == "http.response.start":
-                _dress(MutableHeaders(scope=message), added)
+                message["headers"] = _dressed(message["headers"], added)
             await send(message)
 
         try:
@@ -90,7 +93,7 @@ def _request_id(headers: Headers) -> str:
     return given if REQUEST_ID.fullmatch(given) else f"{random.getrandbits(128):032x}"
 
 
-def _dress(headers: MutableHeaders, added: dict[str, str]) -> None:
-    headers.update(added)
-    for name, value in SECURITY_HEADERS.items():
-        headers.setdefault(name, value)
+def _dressed(headers: Sequence[RawHeader], added: Sequence[RawHeader]) -> list[RawHeader]:
+    """An answer's headers with those added, and those that protect where it has none of its own."""
+    names = {name for name, _ in headers}
+    return [*headers, *added, *(header for header in SECURITY_HEADERS if header[0] not in names)]

@@ -4,6 +4,7 @@ import logging
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -12,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 MAX_OPERATION_NAMES = 100
 OTHER = "other"
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+Metric = TypeVar("Metric", Counter, Histogram)
 CALLS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 32, 64, 128)
 
 
@@ -68,16 +70,27 @@ class OperationNames:
         return name
 
 
+class Labelled(dict[tuple[str | int, ...], Metric]):
+    """A metric by the values of its labels, which are few; its own look-up takes as long as counting does."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__()
+        self._metric: Any = metric
+
+    def __missing__(self, values: tuple[str | int, ...]) -> Metric:
+        return self.setdefault(values, self._metric.labels(*values))
+
+
 @dataclass(frozen=True)
 class GatewayMetrics:
     """The counters and histograms of this process."""
 
-    requests: Counter
-    duration: Histogram
-    upstream_requests: Counter
-    upstream_duration: Histogram
+    requests: Labelled[Counter]
+    duration: Labelled[Histogram]
+    upstream_requests: Labelled[Counter]
+    upstream_duration: Labelled[Histogram]
     upstream_errors: Counter
-    upstream_calls: Histogram
+    upstream_calls: Labelled[Histogram]
     upstream_retries: Counter
     upstream_shared: Counter
     breaker_state: Gauge
@@ -90,21 +103,33 @@ class GatewayMetrics:
         """Declare the metrics in a registry."""
         operation, upstream = ("operation",), ("method", "route")
         return cls(
-            Counter("graphql_requests", "GraphQL requests", ("operation", "outcome"), registry=registry),
-            Histogram(
-                "graphql_request_duration_seconds", "Time to answer", operation, registry=registry, buckets=SECONDS
+            Labelled(Counter("graphql_requests", "GraphQL requests", ("operation", "outcome"), registry=registry)),
+            Labelled(
+                Histogram(
+                    "graphql_request_duration_seconds", "Time to answer", operation, registry=registry, buckets=SECONDS
+                )
             ),
-            Counter("graphql_upstream_requests", "Calls of the core", (*upstream, "status"), registry=registry),
-            Histogram(
-                "graphql_upstream_duration_seconds", "Time the core took", upstream, registry=registry, buckets=SECONDS
+            Labelled(
+                Counter("graphql_upstream_requests", "Calls of the core", (*upstream, "status"), registry=registry)
+            ),
+            Labelled(
+                Histogram(
+                    "graphql_upstream_duration_seconds",
+                    "Time the core took",
+                    upstream,
+                    registry=registry,
+                    buckets=SECONDS,
+                )
             ),
             Counter("graphql_upstream_errors", "Calls of the core that failed", (*upstream, "code"), registry=registry),
-            Histogram(
-                "graphql_upstream_calls_per_request",
-                "Calls of the core for one GraphQL request",
-                operation,
-                registry=registry,
-                buckets=CALLS,
+            Labelled(
+                Histogram(
+                    "graphql_upstream_calls_per_request",
+                    "Calls of the core for one GraphQL request",
+                    operation,
+                    registry=registry,
+                    buckets=CALLS,
+                )
             ),
             Counter("graphql_upstream_retries", "Calls of the core sent again", upstream, registry=registry),
             Counter("graphql_upstream_shared", "Calls that another's answer served", upstream, registry=registry),
@@ -118,11 +143,17 @@ class GatewayMetrics:
             Counter("graphql_requests_shared", "Requests that another's answer served", registry=registry),
         )
 
+    def observe_call(self, method: str, route: str, seconds: float, status: int | None) -> None:
+        """Count one call of the core; `status` where it answered."""
+        self.upstream_duration[method, route].observe(seconds)
+        if status is not None:
+            self.upstream_requests[method, route, status].inc()
+
     def observe(self, operation: str, outcome: str, seconds: float, calls: int = 0) -> None:
         """Count one answered GraphQL request; `outcome` is ok, error or refused, `calls` those of the core."""
-        self.requests.labels(operation, outcome).inc()
-        self.duration.labels(operation).observe(seconds)
-        self.upstream_calls.labels(operation).observe(calls)
+        self.requests[operation, outcome].inc()
+        self.duration[operation,].observe(seconds)
+        self.upstream_calls[operation,].observe(calls)
 
 
 def exposition(registry: CollectorRegistry, multiprocess_folder: str) -> Callable[[], bytes]:

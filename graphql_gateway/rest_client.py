@@ -33,6 +33,8 @@ from graphql_gateway.upstream.retries import Retries
 NOT_MODIFIED = 304
 MAX_URL_CHARACTERS = 60_000
 MAX_AT_ONCE = 8
+SAFE = "(),"
+"""Delimiters that mean nothing in a URL's parameters, and much in ours (RFC 3986, section 2.2)."""
 UNREACHABLE = "The core cannot be reached"
 UNREADABLE = "The core gave an answer that cannot be read"
 # A refusal without a word of the core's own is one still: whoever took it for a failure would call again and again.
@@ -79,7 +81,7 @@ class Call:
     @cached_property
     def target(self) -> str:
         """Path and parameters."""
-        return f"{self.path}?{urlencode(self.query)}" if self.query else self.path
+        return f"{self.path}?{urlencode(self.query, safe=SAFE)}" if self.query else self.path
 
 
 @dataclass(frozen=True)
@@ -130,17 +132,12 @@ class RestClient:
                 self._metrics.upstream_errors.labels(call.method, call.route, failure.code).inc()
                 raise
             finally:
-                self._count(call, step, time.monotonic() - started)
+                self._metrics.observe_call(call.method, call.route, time.monotonic() - started, step.status)
         return answer
 
     def close(self) -> None:
-        """Give the threads up; running calls end at their deadlines."""
+        """Give the idle connections up; running calls end at their deadlines."""
         self._exchanges.close()
-
-    def _count(self, call: Call, step: Step, seconds: float) -> None:
-        self._metrics.upstream_duration.labels(call.method, call.route).observe(seconds)
-        if step.status is not None:
-            self._metrics.upstream_requests.labels(call.method, call.route, step.status).inc()
 
     async def _reply(self, sending: "_Sending", trail: Trail) -> Reply:
         """The reply to the last attempt; each one before was lost, or asked to come again."""

@@ -81,14 +81,13 @@ class Uploads:
         started = time.monotonic()
         try:
             found = await answer
+            step.status = found.status
         except (UpstreamTimeout, UpstreamUnavailable) as failure:
             step.failure = failure.code
             self._metrics.upstream_errors.labels("POST", route, failure.code).inc()
             raise
         finally:
-            self._metrics.upstream_duration.labels("POST", route).observe(time.monotonic() - started)
-        step.status = found.status
-        self._metrics.upstream_requests.labels("POST", route, found.status).inc()
+            self._metrics.observe_call("POST", route, time.monotonic() - started, step.status)
         return _accepted(found)
 
     async def _within(self, target: str, headers: Mapping[str, str], form: "Form") -> Answer:

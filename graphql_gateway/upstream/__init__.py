@@ -1,1 +1,1 @@
-"""How a message gets to the core and its reply back: connections, their threads, sharing, retries, the breaker."""
+"""How a message gets to the core and its reply back: connections, their streams, sharing, retries, the breaker."""

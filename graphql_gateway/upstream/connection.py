@@ -1,10 +1,12 @@
 """One connection to the core, kept open from one exchange to the next; the only module that imports `requests`."""
 
-import socket
+import asyncio
+import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Lock
+from http.client import HTTPException, HTTPResponse
+from socket import socket
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -12,18 +14,15 @@ import orjson
 import requests
 from requests.adapters import DEFAULT_CA_BUNDLE_PATH, HTTPAdapter
 from requests.structures import CaseInsensitiveDict
-from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, ReadTimeoutError
-from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from graphql_gateway.errors import Problem
+from graphql_gateway.upstream.stream import Stream, waited
 
 # Servers close idle connections; one that was idle for so long is not trusted with a change that cannot be repeated.
 MAX_IDLE_SECONDS = 4.0
 CONNECT_SECONDS = 1.0
-LEAST_SECONDS = 0.001
-UNCONNECTED = ("NewConnectionError", "NameResolutionError")
 
 
 @dataclass(frozen=True)
@@ -75,71 +74,49 @@ class Unreadable(Exception):
 
 
 class Connection:
-    """Used by one thread; `renew` and `abort` belong to another one, that which gives it work."""
+    """Used by one greenlet at a time, the event loop going on meanwhile; `abort` belongs to others."""
 
     def __init__(self, core_url: str, answer_bytes: int) -> None:
         parts = urlsplit(core_url)
         self._prefix = parts.path
         self._answer_bytes = answer_bytes
-        self._adapter = _Adapter(_pool(parts.scheme, parts.hostname or "", parts.port, self))
-        self._lock = Lock()
-        self._socket: socket.socket | None = None
-        self._is_aborted = False
+        self._http = (_Https if parts.scheme == "https" else _Http)(parts.hostname or "", parts.port)
+        self._adapter = _Adapter(_Pool(self._http))
         self._used_at = 0.0
 
-    @property
-    def is_fresh(self) -> bool:
-        """Whether the server has no reason yet to close it."""
-        return time.monotonic() - self._used_at < MAX_IDLE_SECONDS
-
-    def exchange(self, message: Message, deadline: float) -> Reply:
-        """The reply to a message. Raises Broken, Late and Unreadable."""
-        left = max(deadline - time.monotonic(), LEAST_SECONDS)
+    def exchange(self, message: Message) -> Reply:
+        """The reply to a message. Raises Broken and Unreadable."""
+        if time.monotonic() - self._used_at > MAX_IDLE_SECONDS or not self._http.is_connected:
+            self.abort()
+            self._http.close()
         try:
-            received = self._adapter.send(
-                _Prepared(message, self._prefix), stream=True, timeout=(min(left, CONNECT_SECONDS), left)
-            )
-            content = self._content(received.raw)
-        except (requests.ReadTimeout, ReadTimeoutError) as error:
-            raise Late(was_sent=True) from error
-        except (requests.RequestException, HTTPError) as error:
-            raise Broken(was_sent=not _is_unconnected(error)) from error
+            return self._exchange(message)
+        except (requests.RequestException, HTTPException) as error:
+            self.abort()
+            raise Broken(was_sent=True) from error
+        except Exception:
+            self.abort()
+            raise
+
+    def abort(self) -> None:
+        """End the running exchange at once, so that the core sees the connection close."""
+        self._http.abort()
+
+    def _exchange(self, message: Message) -> Reply:
+        received = self._adapter.send(_Prepared(message, self._prefix), stream=True)
+        content = self._content(cast(HTTPResponse, received.raw))
+        self._http.rest()
         self._used_at = time.monotonic()
         headers = received.raw.headers
         return Reply(received.status_code, content, _seconds(headers.get("Retry-After", "")), headers.get("ETag"))
 
-    def renew(self) -> None:
-        """Make ready for the next message."""
-        self._is_aborted = False
-
-    def abort(self) -> None:
-        """End the running exchange at once, so that the core sees the connection close."""
-        with self._lock:
-            self._is_aborted = True
-            if self._socket is not None:
-                _shut(self._socket)
-
-    def opened(self, opened: socket.socket) -> None:
-        """Keep the socket for `abort`. Raises ConnectionAbortedError when that has come already."""
-        with self._lock:
-            self._socket = opened
-            if self._is_aborted:
-                raise ConnectionAbortedError
-
-    def closing(self) -> None:
-        """Forget the socket, which another file may get the number of."""
-        with self._lock:
-            self._socket = None
-
     def _content(self, raw: HTTPResponse) -> bytes:
         if raw.headers.get("Content-Encoding", "identity") != "identity":
-            raw.close()
             raise Unreadable("the reply is compressed")
-        content = raw.read(self._answer_bytes + 1, decode_content=False)
+        content = raw.read(self._answer_bytes + 1)
         if len(content) > self._answer_bytes:
-            raw.close()
             raise Unreadable("the reply is too large")
-        if raw.length_remaining:
+        if raw.length:
             raise Broken(was_sent=True)
         return content
 
@@ -155,12 +132,12 @@ class _Adapter(HTTPAdapter):
         return self._pool
 
     def cert_verify(self, *_: object) -> None:
-        """Leave it to the pool, which was made to verify."""
+        """Leave it to the connection, which always verifies."""
 
     def request_url(self, request: requests.PreparedRequest, _proxies: object) -> str:
         return request.url or "/"
 
-    def build_response(self, _request: requests.PreparedRequest, resp: BaseHTTPResponse) -> requests.Response:
+    def build_response(self, _request: requests.PreparedRequest, resp: Any) -> "_Received":
         return _Received(resp)
 
 
@@ -178,63 +155,78 @@ class _Prepared(requests.PreparedRequest):
 class _Received(requests.Response):
     """A response without cookies or history."""
 
-    def __init__(self, raw: BaseHTTPResponse) -> None:
+    def __init__(self, raw: HTTPResponse) -> None:
         self.status_code = raw.status
         self.raw = raw
 
 
-class _Kept(HTTPConnection):
-    """urllib3's connection, whose socket another thread can shut."""
+class _Pool(HTTPConnectionPool):
+    """A pool of one connection, that sends once."""
 
-    def __init__(self, *args: Any, keeper: Connection, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._keeper = keeper
+    def __init__(self, connection: "_Http") -> None:
+        super().__init__(connection.host, connection.port)
+        self._connection = connection
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, body: Any = None, headers: Any = None, **_: Any
+    ) -> Any:
+        self._connection.request(method, url, body=body, headers=headers)
+        return self._connection.getresponse()
+
+
+class _Http(HTTPConnection):
+    """urllib3's connection, over a stream in place of a socket."""
+
+    def __init__(self, host: str, port: int | None, tls: ssl.SSLContext | None = None) -> None:
+        super().__init__(host, port)
+        self._tls = tls
+        self._stream: Stream | None = None
+        self._opening: asyncio.Task[Stream] | None = None
 
     @property
     def is_connected(self) -> bool:
-        return self._keeper.is_fresh and super().is_connected
+        return self._stream is not None and self._stream.is_open
 
     def connect(self) -> None:
-        super().connect()
-        if self.sock is not None:
-            self._keeper.opened(self.sock)
+        """Open a stream. Raises Broken."""
+        self._opening = asyncio.ensure_future(self._open())
+        try:
+            self.sock = cast(socket, waited(self._opening))
+        except (OSError, asyncio.CancelledError) as error:
+            raise Broken(was_sent=False) from error
+        finally:
+            self._opening = None
 
-    def close(self) -> None:
-        self._keeper.closing()
-        super().close()
+    def rest(self) -> None:
+        """End an exchange whose answer has been read."""
+        if self._stream is not None:
+            self._stream.rest()
+
+    def abort(self) -> None:
+        """End the stream, or stop opening one."""
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._stream is not None:
+            self._stream.abort()
+
+    def getresponse(self) -> Any:
+        # As http.client has it: what urllib3 puts around it is for pools, and for what is compressed.
+        return super(HTTPConnection, self).getresponse()
+
+    async def _open(self) -> Stream:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(CONNECT_SECONDS):
+            _, self._stream = await loop.create_connection(Stream, self.host, self.port, ssl=self._tls)
+        return self._stream
 
 
-class _KeptTls(_Kept, HTTPSConnection):
+class _Https(_Http):
     """The same over TLS."""
 
+    default_port = HTTPSConnection.default_port  # type: ignore[misc]  # as urllib3 does
 
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Kept
-
-
-class _TlsPool(HTTPSConnectionPool):
-    ConnectionCls = _KeptTls
-
-
-def _pool(scheme: str, host: str, port: int | None, keeper: Connection) -> HTTPConnectionPool:
-    if scheme == "http":
-        return _Pool(host, port, maxsize=1, keeper=keeper)
-    return _TlsPool(host, port, maxsize=1, keeper=keeper, cert_reqs="CERT_REQUIRED", ca_certs=DEFAULT_CA_BUNDLE_PATH)
-
-
-def _shut(opened: socket.socket) -> None:
-    try:
-        # Of the socket itself: what TLS has put around it belongs to the thread that reads.
-        socket.socket.shutdown(opened, socket.SHUT_RDWR)
-    except OSError:
-        return  # it is closed already
-
-
-def _is_unconnected(error: Exception) -> bool:
-    if isinstance(error, requests.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return type(reason).__name__ in UNCONNECTED
+    def __init__(self, host: str, port: int | None) -> None:
+        super().__init__(host, port, ssl.create_default_context(cafile=DEFAULT_CA_BUNDLE_PATH))
 
 
 def _seconds(retry_after: str) -> int | None:

@@ -29,10 +29,10 @@ class Exchanges:
         Raises Broken, Late, Unreadable, Overloaded and CircuitOpen.
         """
         exchange = self._shared.get(key) if key else None
-        return await self._wait(exchange or self._start(message, deadline, key), deadline)
+        return await self._wait(exchange or self._start(message, key), deadline)
 
     def close(self) -> None:
-        """Give the threads up; running exchanges end at their deadlines."""
+        """Give the idle connections up; running exchanges end at their deadlines."""
         self._lines.close()
 
     def _landed(self, exchange: Exchange, outcome: Outcome) -> None:
@@ -49,9 +49,9 @@ class Exchanges:
             else:
                 waiter.set_exception(outcome)
 
-    def _start(self, message: Message, deadline: float, key: ShareKey | None) -> Exchange:
+    def _start(self, message: Message, key: ShareKey | None) -> Exchange:
         self._breaker.admit()
-        exchange = Exchange(message, deadline, key)
+        exchange = Exchange(message, key)
         self._lines.start(exchange)
         if key:
             self._shared[key] = exchange

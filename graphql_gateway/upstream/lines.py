@@ -1,12 +1,12 @@
-"""Threads that speak to the core, each over a connection of its own; what they do is decided on the event loop."""
+"""Lines to the core, each over a connection of its own, and who may use which when."""
 
 import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from queue import SimpleQueue
-from threading import Thread
 from typing import NamedTuple
+
+from greenlet import greenlet
 
 from graphql_gateway.errors import Overloaded
 from graphql_gateway.upstream.connection import Connection, Message, Reply
@@ -28,7 +28,6 @@ class Exchange:
     """A message on its way, and who waits for the reply to it."""
 
     message: Message
-    deadline: float
     key: ShareKey | None
     waiters: set[asyncio.Future[Reply]] = field(default_factory=set)
     line: "Line | None" = None
@@ -41,40 +40,28 @@ class Exchange:
 
 
 class Line:
-    """A thread that does one exchange after the other."""
+    """Does one exchange after the other, each in a greenlet."""
 
     def __init__(self, connection: Connection, landed: Callable[["Line", Exchange, Outcome], None]) -> None:
         self._connection = connection
         self._landed = landed
         self._loop = asyncio.get_running_loop()
-        self._inbox: SimpleQueue[Exchange | None] = SimpleQueue()
-        Thread(target=self._run, name="upstream", daemon=True).start()
 
     def take(self, exchange: Exchange) -> None:
         """Begin an exchange; the one before has landed."""
         exchange.line = self
-        self._connection.renew()
-        self._inbox.put(exchange)
+        greenlet(self._run).switch(exchange)
 
     def abort(self) -> None:
-        """End the running exchange."""
+        """End the running exchange; without one, the connection."""
         self._connection.abort()
 
-    def close(self) -> None:
-        """End the thread after its running exchange."""
-        self._inbox.put(None)
-
-    def _run(self) -> None:
-        while (exchange := self._inbox.get()) is not None:
-            outcome = self._outcome(exchange)
-            try:
-                self._loop.call_soon_threadsafe(self._landed, self, exchange, outcome)
-            except RuntimeError:
-                return  # the loop has ended, and with it everybody who waited
+    def _run(self, exchange: Exchange) -> None:
+        self._loop.call_soon(self._landed, self, exchange, self._outcome(exchange))
 
     def _outcome(self, exchange: Exchange) -> Outcome:
         try:
-            return self._connection.exchange(exchange.message, exchange.deadline)
+            return self._connection.exchange(exchange.message)
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to those who wait
             return error
 
@@ -111,9 +98,9 @@ class Lines:
             self._queue.remove(exchange)
 
     def close(self) -> None:
-        """Give the threads up; running exchanges end at their deadlines."""
-        for line in self._lines:
-            line.close()
+        """Give the idle connections up; running exchanges end at their deadlines."""
+        for line in self._idle:
+            line.abort()
 
     def _free(self) -> Line | None:
         if self._idle:
