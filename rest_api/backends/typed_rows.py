@@ -4,6 +4,7 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -61,14 +62,22 @@ class RowTypes:
 def _read(array: Any, type_: pa.DataType) -> list[Any]:
     written: Callable[[Any], Any] | None = next((read for is_of, read in _WRITTEN if is_of(type_)), None)
     if written is None:
-        return list(array.cast(type_).to_pylist())
+        return _values(array.cast(type_))
     return [None if each is None else written(each) for each in array.to_pylist()]
+
+
+def _values(array: pa.Array) -> list[Any]:
+    """Python values. Times are in `datetime.UTC`, which costs far less to make and to write than Arrow's zones."""
+    if not _is_moment(array.type):
+        return list(array.to_pylist())
+    moments = array.cast(pa.timestamp(array.type.unit)).to_pylist()
+    return [None if each is None else each.replace(tzinfo=UTC) for each in moments]
 
 
 def _fitted(values: list[Any], column: ExpectedColumn) -> list[Any]:
     """The values of a column. What does not fit is found by halving, so that all others are converted together."""
     try:
-        return list(_converted(values, column).to_pylist())
+        return _values(_converted(values, column))
     except REASONS:
         middle = len(values) // 2
         if not middle:
