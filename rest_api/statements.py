@@ -1,6 +1,6 @@
 """Statements that are run often: compiled once for a database, then run by its driver alone."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -41,7 +41,15 @@ class Statement:
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """The values by name, as the driver takes them beside `sql`."""
-        given = {**values, **{name: convert(values[name]) for name, convert in self.conversions}}
+        return self._placed({**values, **{name: convert(values[name]) for name, convert in self.conversions}})
+
+    def parameters_of_each(self, common: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Any]:
+        """Such parameters of many; what they have in common is converted once."""
+        shared = {**common, **{name: convert(common[name]) for name, convert in self.conversions if name in common}}
+        own = [(name, convert) for name, convert in self.conversions if name not in common]
+        return [self._placed({**shared, **row, **{name: convert(row[name]) for name, convert in own}}) for row in rows]
+
+    def _placed(self, given: dict[str, Any]) -> Any:
         return tuple(map(given.__getitem__, self.names)) if self.is_positional else given
 
     def rows(self, cursor: DBAPICursor, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -90,13 +98,18 @@ def rows_on(connection: Connection, statement: Statement, values: Mapping[str, A
         cursor.close()
 
 
-def insert_all(connection: Connection, table: FromClause, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows of the same columns in a transaction that is running. Raises the errors of SQLAlchemy."""
-    statement = Statement.compiled(insert(cast(TableClause, table)), connection.dialect, list(rows[0]))
+def insert_all(
+    connection: Connection, table: FromClause, common: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> None:
+    """Insert rows of the same columns, besides those with a value in common, in a transaction that is running.
+
+    Raises the errors of SQLAlchemy.
+    """
+    statement = Statement.compiled(insert(cast(TableClause, table)), connection.dialect, [*common, *rows[0]])
     driver_error = connection.dialect.loaded_dbapi.Error
     cursor = connection.connection.cursor()
     try:
-        cursor.executemany(statement.sql, [statement.parameters(row) for row in rows])
+        cursor.executemany(statement.sql, statement.parameters_of_each(common, rows))
     except driver_error as error:
         raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
     finally:

@@ -29,13 +29,15 @@ class Resent:
 
     def at(self, now: datetime) -> Row:
         """The row as it is sent at a time."""
-        return {**self.row, TIMESTAMP: now, ORIGINAL_TIMESTAMP: self.first_at or now}
+        sent = {**self.row, TIMESTAMP: now, ORIGINAL_TIMESTAMP: self.first_at or now}
+        sent.pop(REPLAY_ID, None)
+        return sent
 
 
 def resend(stored: Row, corrections: Mapping[str, Any]) -> Resent:
     """A row of the lake, sent again."""
     first_at = stored.get(ORIGINAL_TIMESTAMP) or stored[TIMESTAMP]
-    return Resent(stored[KEY], row_hash(stored), _bare({**stored, **corrections}), first_at)
+    return Resent(stored[KEY], row_hash(stored), {**stored, **corrections}, first_at)
 
 
 def resend_refused(payload: Row, received_at: datetime | None, corrections: Mapping[str, Any]) -> Resent:
@@ -44,7 +46,7 @@ def resend_refused(payload: Row, received_at: datetime | None, corrections: Mapp
     A name that is no column stays: whoever refused it may have learnt of it meanwhile.
     """
     first_at = _time(payload.get(ORIGINAL_TIMESTAMP)) or _time(payload.get(TIMESTAMP)) or received_at
-    return Resent(payload[KEY], None, _bare({**payload, **corrections}), first_at)
+    return Resent(payload[KEY], None, {**payload, **corrections}, first_at)
 
 
 def check_corrections(view: View, corrections: Mapping[str, Any]) -> None:
@@ -63,10 +65,6 @@ def _check_value(column: Column, value: Any) -> None:
         from_json(column, value)
     except Invalid as error:
         raise wrong(f"corrections.{column.name}", error.detail) from error
-
-
-def _bare(row: Row) -> Row:
-    return {name: value for name, value in row.items() if name != REPLAY_ID}
 
 
 def _time(value: Any) -> datetime | None:

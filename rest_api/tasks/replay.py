@@ -17,7 +17,7 @@ from rest_api.services.rights import Reader, reader_of_user
 from rest_api.settings import Settings
 from rest_api.tasks.task import Outcome, Run
 
-STEP_ROWS = 2_000
+STEP_ROWS = 2_048
 
 
 @dataclass(frozen=True)
