@@ -6,12 +6,13 @@ lease and after the messages before it were acknowledged; killed in between, the
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain, groupby
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from rest_api.backends.event_log import Message
@@ -21,10 +22,12 @@ from rest_api.models.event import Event, EventHorizon
 from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.models.relay import RelayLease, RelayMark, RelayPosition
 from rest_api.services import events
-from rest_api.services.publications import PUBLICATIONS, Publication, of_pipeline, pipeline_message
+from rest_api.services.publications import MESSAGE_COLUMNS, PUBLICATIONS, Publication, of_pipeline, pipeline_message
 
-BATCH_ROWS = 1_000
+BATCH_ROWS = 2_000
 BATCH_BYTES = 8 << 20
+ENVELOPE_BYTES = 500
+"""About what a message has besides its content."""
 FETCHED_ROWS = 50
 SENT_KEPT = timedelta(days=7)
 """How long an event that was sent can be sent again."""
@@ -96,7 +99,7 @@ class EventStream:
         if position >= newest:
             return None
         waiting = select(Event.__table__).where(*self._waiting(position), Event.sequence <= newest)
-        rows, is_all = _some(connection, waiting.order_by(Event.sequence))
+        rows, is_all = _some(connection, waiting.order_by(Event.sequence), _length_of_content)
         return Batch([self._outgoing(row) for row in rows], saved, newest if is_all else rows[-1].sequence)
 
     def keep(self, connection: Connection, batch: Batch) -> None:
@@ -138,16 +141,18 @@ class PipelineStream:
     topic: str = TOPIC
 
     def next(self, connection: Connection, without: frozenset[int]) -> Batch | None:
-        columns = [getattr(PipelineMessage, name) for name in ("sequence", "id", "key", "headers", "value")]
-        waiting = select(*columns).where(of_pipeline(), PipelineMessage.sequence.not_in(without))
-        rows, _ = _some(connection, waiting.order_by(PipelineMessage.sequence))
+        waiting = select(*MESSAGE_COLUMNS).where(of_pipeline(), PipelineMessage.sequence.not_in(without))
+        rows, _ = _some(connection, waiting.order_by(PipelineMessage.sequence), _length_of_value)
         if not rows:
             return None
         return Batch([Outgoing(row.sequence, pipeline_message(row)) for row in rows], _NOWHERE, rows[-1].sequence)
 
     def keep(self, connection: Connection, batch: Batch) -> None:
-        among = PipelineMessage.sequence.in_([each.place for each in batch.outgoing])
-        connection.execute(update(PipelineMessage).where(of_pipeline(), among).values(sent_at=utc_now()))
+        runs = _runs([each.place for each in batch.outgoing])
+        among = PipelineMessage.sequence.between(bindparam("first"), bindparam("last"))
+        sent = update(PipelineMessage).where(of_pipeline(), among).values(sent_at=utc_now())
+        if runs:
+            connection.execute(sent, [{"first": first, "last": last} for first, last in runs])
 
     def oldest(self, connection: Connection) -> datetime | None:
         return connection.scalar(select(func.min(PipelineMessage.created_at)).where(of_pipeline()))
@@ -278,23 +283,31 @@ def all_of_them(_: Connection) -> float:
     return math.inf
 
 
-def _some(connection: Connection, wanted: Any) -> tuple[list[Row[Any]], bool]:
-    """The first rows, as many as make a batch, and whether these are all."""
+def _some(connection: Connection, wanted: Any, length: Callable[[Row[Any]], int]) -> tuple[list[Row[Any]], bool]:
+    """The first rows, as many as make a batch, and whether these are all; `length` is about that of a message."""
     taken: list[Row[Any]] = []
     size = 0
     with connection.execute(wanted.limit(BATCH_ROWS).execution_options(yield_per=FETCHED_ROWS)) as rows:
-        for row in rows:
+        for row in chain.from_iterable(rows.partitions()):
             taken.append(row)
-            size += _size(row)
+            size += ENVELOPE_BYTES + length(row)
             if size >= BATCH_BYTES:
                 return taken, False
     return taken, len(taken) < BATCH_ROWS
 
 
-def _size(row: Row[Any]) -> int:
-    """About how long its message is."""
-    content = row.value if hasattr(row, "value") else row.data.get("content")
-    return 500 + len(content or "")
+def _length_of_content(row: Row[Any]) -> int:
+    return len(row.data.get("content") or "")
+
+
+def _length_of_value(row: Row[Any]) -> int:
+    return len(row.value)
+
+
+def _runs(places: Sequence[int]) -> list[tuple[int, int]]:
+    """The first and last of each run of places without a gap, of places that ascend."""
+    runs = [list(run) for _, run in groupby(enumerate(places), lambda each: each[1] - each[0])]
+    return [(run[0][1], run[-1][1]) for run in runs]
 
 
 def _deleted(connection: Connection) -> list[int]:
