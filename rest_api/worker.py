@@ -1,5 +1,6 @@
 """The worker: a process that runs jobs, one at a time, and asks for those that are due."""
 
+import gc
 import logging
 import os
 import signal
@@ -270,6 +271,8 @@ def run_worker(settings: Settings, tasks: Mapping[str, Task]) -> None:
     changes.recover_at_start(engine, TableLogs(LocalStorage(settings.lake_dir), DeltaTables()))
     log.info("the worker waits for jobs", types=",".join(tasks))
     with closing(lake_of(settings, engine)) as lake, delivering(settings, engine, lake, metrics.registry):
+        # What is there by now stays: looking for rubbish in it again and again took a tenth of the time of large jobs.
+        gc.freeze()
         Worker(leases, tasks, metrics, stopping).work()
     engine.dispose()
 
