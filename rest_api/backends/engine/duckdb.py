@@ -1,16 +1,12 @@
-"""DuckDB reads the lake's Parquet files: in this process, locked into the lake's folders, with a deadline."""
+"""DuckDB reads the lake's Parquet files: what it is asked, and what is made of its rows."""
 
-import os
-import re
 from bisect import bisect_left
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import BoundedSemaphore, local
 from typing import Any
 
-import duckdb
 import orjson
 import pyarrow as pa
 from sqlglot import exp
@@ -19,11 +15,11 @@ from rest_api.backends.engine.diffs import diff_sql
 from rest_api.backends.engine.figures import once, replayed, sent_again
 from rest_api.backends.engine.masks import MaskKey
 from rest_api.backends.engine.parquet import relation
+from rest_api.backends.engine.reading import Reading, Rows, gone
 from rest_api.backends.engine.rendering import POSITIONS, Renderer, Sql
 from rest_api.backends.engine.values import converted
-from rest_api.backends.engine.watchdog import Watchdog
-from rest_api.backends.footers import CorruptFile, Footer, Footers
-from rest_api.errors import Gone, Overloaded, Timeout
+from rest_api.backends.footers import Footer, Footers
+from rest_api.errors import Timeout
 from rest_api.lake.columns import LakeColumn
 from rest_api.lake.diffs import CHANGED, CHANGES, Change, Diff, DiffPage, differing
 from rest_api.lake.figures import FigurePlan
@@ -34,62 +30,8 @@ from rest_api.lake.windows import bounds
 from rest_api.query.conditions import MAX_ROWS_PER_PARENTS, ColumnType
 from rest_api.query.sql import Page
 
-BATCH_ROWS = 8_192
-SPILL = ".spill"
-TURN_SECONDS = 3
-"""How long a query waits for its turn."""
 QUICK_SECONDS = 0.15
 """How long one thread looks for the rows of a page before all do."""
-_GLOBBED = re.compile(r"\[([*?\[])\]")
-Rows = list[tuple[Any, ...]]
-
-
-class Reading:
-    """A database in memory over the lake's folders, with one cursor for each of our threads, which stays warm."""
-
-    def __init__(self, folders: Sequence[Path], seconds: float, **config: Any) -> None:
-        """`seconds` is how long one query may run, `config` what DuckDB is told besides."""
-        self._connection = _locked_down(folders, config)
-        self._watchdog = Watchdog(seconds)
-        self._turns = BoundedSemaphore(_turns())
-        self._local = local()
-
-    def rows(self, sql: Sql) -> Rows:
-        """The rows of a statement. Raises what `_refusals` makes of DuckDB's errors."""
-        cursor = self._cursor()
-        with self.watching(sql, cursor):
-            rows: Rows = cursor.execute(sql.text, sql.parameters).fetchall()
-            return rows
-
-    @contextmanager
-    def watching(self, sql: Sql, cursor: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Gives a cursor its turn, and interrupts what it does when that takes too long. Raises Overloaded."""
-        with self._turn(), _refusals(sql), self._watchdog.watching(cursor.interrupt):
-            yield
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        # More queries at once than there are processors take none of them less time, and everybody else's.
-        if not self._turns.acquire(timeout=TURN_SECONDS):
-            raise Overloaded("Too many queries are running; try again", retry_after_seconds=5)
-        try:
-            yield
-        finally:
-            self._turns.release()
-
-    def new_cursor(self) -> duckdb.DuckDBPyConnection:
-        """A cursor for somebody who reads little by little, and closes it."""
-        return self._connection.cursor()
-
-    def close(self) -> None:
-        """Give everything back."""
-        self._connection.close()
-
-    def _cursor(self) -> duckdb.DuckDBPyConnection:
-        cursor = getattr(self._local, "cursor", None)
-        if cursor is None:
-            cursor = self._local.cursor = self.new_cursor()
-        return cursor
 
 
 class DuckDbEngine:
@@ -137,25 +79,15 @@ class DuckDbEngine:
     def batches(self, plan: Plan) -> Generator[Any, None, None]:
         renderer = self._renderer(plan, self._files(plan))
         sql = renderer.sql(renderer.rows(plan))
-        cursor = self._scans.new_cursor()
-        try:
-            with self._scans.watching(sql, cursor):
-                found = cursor.sql(sql.text, params=dict(sql.parameters)).to_arrow_reader(BATCH_ROWS)
-                schema = _in_utc(found.schema)
-                batch = next(found, None) or pa.RecordBatch.from_pylist([], found.schema)
-            while batch is not None:
-                yield batch.cast(schema)
-                with self._scans.watching(sql, cursor):
-                    batch = next(found, None)
-        finally:
-            cursor.interrupt()
-            cursor.close()
+        with closing(self._scans.batches(sql)) as found:
+            for batch in found:
+                yield batch.cast(_in_utc(batch.schema))
 
     def diff(self, diff: Diff) -> DiffPage:
         try:
             old, new = differing(diff, lambda file: self._footers.of(file.path).columns)
         except FileNotFoundError as error:
-            raise _gone() from error
+            raise gone() from error
         sides = ((diff.before, old), (diff.after, new))
         before, after = (
             self._renderer(Plan(side.snapshot, side.view, side.view.everything()), list(enumerate(files)))
@@ -237,7 +169,7 @@ class DuckDbEngine:
         try:
             source = relation(plan.snapshot, [file for _, file in files], self._footers, parameters)
         except FileNotFoundError as error:
-            raise _gone() from error
+            raise gone() from error
         return Renderer(source, plan.view, stored, self._mask_key, "duckdb", parameters)
 
     def _run(self, sql: Sql) -> Rows:
@@ -257,73 +189,11 @@ def _are_alike(column: LakeColumn, footers: Sequence[Footer]) -> bool:
     return len(found) == 1 or column.type in (ColumnType.INTEGER, ColumnType.NUMBER)
 
 
-def _turns() -> int:
-    """How many queries run at once."""
-    return 2 * (os.cpu_count() or 1)
-
-
-def _locked_down(folders: Sequence[Path], config: dict[str, Any]) -> duckdb.DuckDBPyConnection:
-    """A database that reads these folders and nothing else, and whose settings nobody changes any more."""
-    options = {"allow_unsigned_extensions": False, "autoinstall_known_extensions": False}
-    folders[-1].mkdir(mode=0o700, parents=True, exist_ok=True)
-    connection = duckdb.connect(config={**options, **config, "temp_directory": str(folders[-1] / SPILL)})
-    allowed = ", ".join(exp.Literal.string(f"{folder}/").sql(dialect="duckdb") for folder in folders)
-    for setting in (
-        "TimeZone = 'UTC'",
-        "parquet_metadata_cache = true",
-        "cache_local_files = true",
-        "autoload_known_extensions = false",
-        f"allowed_directories = [{allowed}]",
-        "enable_external_access = false",
-        "lock_configuration = true",
-    ):
-        connection.execute(f"set {setting}")
-    return connection
-
-
-@contextmanager
-def _refusals(sql: Sql) -> Iterator[None]:
-    """DuckDB's errors as ours."""
-    try:
-        yield
-    except duckdb.InterruptException as error:
-        raise Timeout("The query took too long; ask for less") from error
-    except duckdb.OutOfMemoryException as error:
-        raise _no_memory() from error
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise _no_memory() if f"/{SPILL}" in str(error) else _unreadable(sql, str(error)) from error
-    except duckdb.DataError as error:
-        # A value that its own type cannot hold, such as a date beyond all calendars.
-        raise _unreadable(sql, str(error)) from error
-    except duckdb.Error as error:
-        if type(error) is not duckdb.Error:
-            raise
-        # What DuckDB's Parquet reader says of pages that are none has no kind of its own.
-        raise _unreadable(sql, str(error)) from error
-
-
-def _no_memory() -> Overloaded:
-    return Overloaded("The query needs more memory than there is; ask for less", retry_after_seconds=5)
-
-
-def _unreadable(sql: Sql, message: str) -> Exception:
-    written = [path for name, paths in sql.parameters.items() if name.endswith("files") for path in paths]
-    files = {_GLOBBED.sub(r"\1", path): path for path in written}
-    if any(not Path(path).exists() for path in files):
-        return _gone()
-    named = [path for path in files if Path(path).name in message]
-    return CorruptFile(named[:1] or list(files), "it cannot be decoded")
-
-
 def _in_utc(schema: Any) -> Any:
     """The schema with times in UTC, which DuckDB has another name for."""
     zoned = [field.name for field in schema if pa.types.is_timestamp(field.type) and field.type.tz is not None]
     times = {name: schema.field(name).with_type(pa.timestamp("us", "UTC")) for name in zoned}
     return pa.schema([times.get(field.name, field) for field in schema])
-
-
-def _gone() -> Gone:
-    return Gone("Files of this version are not kept any more", code="version_gone")
 
 
 def _row(plan: Plan, row: Sequence[Any]) -> dict[str, Any]:

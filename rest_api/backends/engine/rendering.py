@@ -49,8 +49,8 @@ class Renderer:
     parameters: dict[str, Any] = field(default_factory=dict)
 
     def sql(self, statement: Expression) -> Sql:
-        """The finished statement."""
-        return Sql(statement.sql(dialect=self.dialect), self.parameters)
+        """The finished statement, which is used up by it."""
+        return Sql(statement.sql(dialect=self.dialect, copy=False), self.parameters)
 
     def page(self, plan: Plan, most: int, after_row: int | None = None) -> exp.Select:
         """The first `most` rows and their positions; of rows as they are stored, those after `after_row`."""
