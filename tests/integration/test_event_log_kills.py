@@ -64,8 +64,6 @@ def run_deadly(outbox: Outboxed, point: str, nth: int) -> int:
 @pytest.mark.parametrize(("point", "nth"), KILLS)
 def test_a_worker_killed_at_a_named_point_loses_no_event(outbox: Outboxed, point: str, nth: int) -> None:
     add_versions(outbox, range(1, 3))
-    # More than one batch has.
-    outbox.add_events(range(100, 1_100), 1)
     assert run_deadly(outbox, point, nth) == -signal.SIGKILL
     outbox.add_events(KEYS, 3)
     outbox.start_worker()
