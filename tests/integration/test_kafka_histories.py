@@ -5,6 +5,8 @@ One is chosen by LAKEPORT_SEED; with LAKEPORT_FULL=1 there are ten, each twice a
 
 import os
 import random
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +26,14 @@ ROUNDS = 2 if IS_FULL else 1
 HASTY = str(Path(__file__).parent / "histories" / "hasty_consumer.py")
 # A member that is paused longer than its session of two seconds comes back as one that nobody expects.
 PAUSES = {CONSUMERS[0]: 3.0, CONSUMERS[1]: 3.0, PRODUCER: 1.0, BROKER: 1.0}
+
+
+@pytest.fixture
+def base(base: Base) -> Base:
+    """One whose readers may be paused in the middle without keeping writers out."""
+    with closing(sqlite3.connect(base.url.removeprefix("sqlite:///"))) as connection:
+        connection.execute("pragma journal_mode=wal")
+    return base
 
 
 @pytest.mark.scenario("killed", "kafka")
