@@ -103,7 +103,7 @@ def gone() -> Gone:
 
 def _turns() -> int:
     """How many queries run at once."""
-    return max(2, os.cpu_count() or 1)
+    return 2 * (os.cpu_count() or 1)
 
 
 def _stand_back() -> None:
