@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from integration.comparison import Difference
 from integration.core_client import CoreClient, Credentials
+from integration.databases import NO_URL
 from integration.errors import Misconfigured, Stop
 from integration.mapping import read_mapping
 from integration.rows import shown
-from integration.sources import NO_URL, Source, open_source
+from integration.sources import Source, open_source
 
 SOURCE = "LAKEPORT_SOURCE"
 SHARED = (

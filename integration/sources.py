@@ -1,12 +1,10 @@
 """Base A through SQLAlchemy: its rows and tombstones in the order of their times, up to a bound taken first."""
 
 import re
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
@@ -18,8 +16,6 @@ from sqlalchemy import (
     bindparam,
     cast,
     column,
-    create_engine,
-    event,
     exists,
     func,
     inspect,
@@ -28,12 +24,11 @@ from sqlalchemy import (
     select,
     table,
 )
-from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.sql.expression import FromClause
 from sqlalchemy.types import NullType, Text
 
-from integration.errors import Misconfigured, SourceAway
+from integration.databases import engine_of, reading
+from integration.errors import Misconfigured
 from integration.mapping import Articles, SourceMapping, Tombstones, did_you_mean
 from integration.rows import Position, Row, microseconds
 
@@ -41,11 +36,9 @@ PAGE_ROWS = 1_000
 FETCHED_ROWS = 100
 PAGE_CHARACTERS = 4 << 20
 TOMBSTONES = "tombstones"
-NO_URL = "The source is no database URL; expected sqlite:///file or dialect://user@host/name"
 NUMBERS = (int, Decimal)
 HALF = re.compile("[\ud800-\udfff]")
 """What a text that is no UTF-8 is read as."""
-DRIVERS = {"postgresql": "postgresql+psycopg", "mysql": "mysql+pymysql", "mariadb": "mariadb+pymysql"}
 
 
 @dataclass(frozen=True)
@@ -136,14 +129,14 @@ class Source:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A connection whose failures are SourceAway."""
-        with _reading(self.engine, "Base A") as connection:
+        with reading(self.engine, "Base A") as connection:
             yield connection
 
 
 @contextmanager
 def open_source(url: str, mapping: SourceMapping) -> Iterator[Source]:
     """A source whose tables and columns are there. Raises Misconfigured, SourceAway."""
-    engine = _engine(url)
+    engine = engine_of(url)
     try:
         source = Source(engine, mapping)
         with source.reading() as connection:
@@ -151,54 +144,6 @@ def open_source(url: str, mapping: SourceMapping) -> Iterator[Source]:
         yield replace(source, mapping=checked)
     finally:
         engine.dispose()
-
-
-@contextmanager
-def connect(url: str, what: str) -> Iterator[Connection]:
-    """A connection to some database. Raises Misconfigured, SourceAway."""
-    engine = _engine(url)
-    try:
-        with _reading(engine, what) as connection:
-            yield connection
-    finally:
-        engine.dispose()
-
-
-@contextmanager
-def _reading(engine: Engine, what: str) -> Iterator[Connection]:
-    try:
-        with engine.connect() as connection:
-            yield connection
-    except SQLAlchemyError as error:
-        raise SourceAway(f"{what} cannot be read: {_plainly(error)}") from error
-
-
-def _engine(url: str) -> Engine:
-    try:
-        parsed = make_url(url)
-        parsed = parsed.set(drivername=DRIVERS.get(parsed.drivername, parsed.drivername))
-        is_sqlite = parsed.get_backend_name() == "sqlite"
-        if is_sqlite and parsed.database:
-            _check_file(parsed.database)
-        engine = create_engine(parsed, pool_pre_ping=not is_sqlite, pool_use_lifo=True)
-    except (ArgumentError, ValueError) as error:
-        raise Misconfigured(NO_URL) from error
-    except (NoSuchModuleError, ImportError) as error:
-        raise Misconfigured(f"There is no driver here for {url.split(':', 1)[0]}:// databases") from error
-    if is_sqlite:
-        event.listen(engine, "connect", _read_any_text)
-    return engine
-
-
-def _read_any_text(connection: sqlite3.Connection, _record: object) -> None:
-    # One text that is no UTF-8 would keep its whole page from being read; so it is parked.
-    connection.text_factory = lambda text: text.decode("utf-8", "surrogateescape")
-
-
-def _check_file(path: str) -> None:
-    # SQLite would make an empty database of a wrong name.
-    if not path.startswith(":") and not path.startswith("file:") and not Path(path).is_file():
-        raise Misconfigured(f"There is no database {path}")
 
 
 class _Tables:
@@ -317,9 +262,3 @@ def _is_one_of(column: ColumnElement[Any], keys: Sequence[Any]) -> ColumnElement
 def _up_to(stream: Stream, position: Position) -> ColumnElement[bool]:
     at, key = raw(position.at), raw(position.key)
     return and_(stream.at <= at, or_(stream.at < at, stream.key <= key))
-
-
-def _plainly(error: SQLAlchemyError) -> str:
-    """The driver's first line; what it says of a failed login names a user and a host, never a password."""
-    cause = getattr(error, "orig", None) or error
-    return str(cause).strip().split("\n", 1)[0][:300]

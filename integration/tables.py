@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from sqlalchemy import Connection, column, select, table
 
 from integration.comparison import Difference
+from integration.databases import connect
 from integration.hashes import MemoryHashes, Span, hash_of
 from integration.rows import MODULUS, row_hash
-from integration.sources import FETCHED_ROWS, Source, connect
+from integration.sources import FETCHED_ROWS, Source
 
 ARTICLES = table(
     "articles", *map(column, ("origin", "external_id", "external_version", "title", "content", "row_hash"))

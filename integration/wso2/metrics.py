@@ -6,8 +6,8 @@ import click
 from sqlalchemy import text
 
 from integration.command_line import SOURCE, ending, secret_url
+from integration.databases import connect
 from integration.route_metrics import RouteMetrics
-from integration.sources import connect
 
 ROUTE = "wso2"
 STATE = "select origin, confirmed_at, (select seconds from lakeport_lag) from lakeport_route"

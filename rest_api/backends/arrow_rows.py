@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from rest_api.backends.parsing import ExpectedColumn
 from rest_api.backends.parsing.conversion import REASONS, Unfit
-from rest_api.backends.parsing.json_rows import from_values
+from rest_api.backends.parsing.json_values import from_values
 from rest_api.backends.storage import refusing_full_disks
 from rest_api.errors import FieldError, Invalid, nearest
 
