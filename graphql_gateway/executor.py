@@ -1,7 +1,7 @@
 """Execution: as graphql-core does it, except that what is plain in a row is read without resolvers."""
 
-from collections.abc import AsyncIterable, Awaitable, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterable, Awaitable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple, Self, cast
 
 from graphql import (
@@ -15,12 +15,13 @@ from graphql import (
     GraphQLStreamDirective,
     TypeNameMetaFieldDef,
     default_field_resolver,
+    get_nullable_type,
 )
 from graphql.execution.collect_fields import FieldDetailsList, GroupedFieldSet
 from graphql.execution.execute import assume_not_async_iterable, assume_not_awaitable
 from graphql.pyutils import AwaitableOrValue, Path, is_async_iterable, is_awaitable
 
-from graphql_gateway.projections import Field, Reading, Unusual, constant, leaf, list_of, object_of, usual
+from graphql_gateway.projections import Field, Reading, Unusual, constant, leaf, list_of, object_of, once, usual
 
 # Predicates that are false for everything that comes out of JSON.
 AWAITABLE = (is_awaitable, assume_not_awaitable)
@@ -56,6 +57,7 @@ class ProjectingExecutor(Executor[Any]):
         self._relevant_sub_fields = {}
         self._plans: dict[int, tuple[GroupedFieldSet, Plan]] = {}
         self._readings: dict[tuple[GraphQLOutputType, int], tuple[FieldDetailsList, Reading | None]] = {}
+        self._shared: list[dict[int, Any]] = []
 
     def build_per_event_executor(self, payload: Any) -> Self:
         """An executor for one event of a subscription."""
@@ -75,7 +77,8 @@ class ProjectingExecutor(Executor[Any]):
         """The answers to the fields of one object, in the order in which they are asked."""
         if not self._may_project or type(source_value) is not dict or position_context is not None:
             return super().execute_fields(parent_type, source_value, path, grouped_field_set, position_context)
-        answers = usual(self._plan(parent_type, grouped_field_set).fields, source_value)
+        with self._reading_rows():
+            answers = usual(self._plan(parent_type, grouped_field_set).fields, source_value)
         if len(answers) == len(grouped_field_set):
             return answers
         rest = {name: details for name, details in grouped_field_set.items() if name not in answers}
@@ -96,10 +99,19 @@ class ProjectingExecutor(Executor[Any]):
         """The items of a list; all of them at once where all are plain."""
         if self._may_project and type(result) is list and position_context is None:
             reading = self._reading(return_type, field_details_list)
-            with suppress(Unusual, RecursionError):
+            with suppress(Unusual, RecursionError), self._reading_rows():
                 if reading is not None:
                     return cast("list[Any]", reading.read(result))
         return super().complete_list_value(return_type, field_details_list, info, path, result, position_context)
+
+    @contextmanager
+    def _reading_rows(self) -> Iterator[None]:
+        """Forget what was read of rows when the block ends: after that their ids are not theirs any more."""
+        try:
+            yield
+        finally:
+            for answers in self._shared:
+                answers.clear()
 
     def _plan(self, parent_type: GraphQLObjectType, selected: GroupedFieldSet) -> Plan:
         kept = self._plans.get(id(selected))
@@ -122,6 +134,9 @@ class ProjectingExecutor(Executor[Any]):
         if definition.args or definition.resolve not in PLAIN_RESOLVERS:
             return None
         reading = self._make_reading(definition.type, details)
+        if reading is not None and isinstance(get_nullable_type(definition.type), GraphQLObjectType):
+            self._shared.append({})
+            reading = once(reading, self._shared[-1])
         return reading and (name, key, *reading)
 
     def _reading(self, wanted: GraphQLOutputType, details: FieldDetailsList) -> Reading | None:

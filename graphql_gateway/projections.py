@@ -97,6 +97,22 @@ def object_of(fields: Sequence[Field]) -> Reading:
     return Reading(Nothing, True, read)
 
 
+def once(item: Reading, answers: dict[int, Any]) -> Reading:
+    """The reading of objects that rows may share, as articles do their author.
+
+    `answers` are those given, by the rows' ids; whoever reads forgets them before a row can go.
+    """
+    read = item.read
+
+    def read_once(row: Any) -> Any:
+        found = answers.get(id(row))
+        if found is None:
+            found = answers[id(row)] = read(row)
+        return found
+
+    return Reading(item.exact, item.is_nullable, read_once)
+
+
 def usual(fields: Sequence[Field], row: dict[str, Any]) -> dict[str, Any]:
     """The answers to the fields whose values in a row are usual."""
     answer = {}

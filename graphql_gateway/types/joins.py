@@ -171,24 +171,25 @@ def _query(lookup: Lookup, keys: Sequence[Any], select: Pairs) -> Pairs:
 
 def _attached(want: Want, found: Found | Failure) -> Group:
     """The rows that a want has put under those of its group, each parent's own where there are lists."""
-    entity, shaped = want.lookup.entity, dict[Any, Any]()
-    children: list[Row] = []
-    for key in want.keys:
-        value = _value(want, key, found)
-        if isinstance(value, list):
-            value = entity.shaped(map(dict, value), want.selection)
-            children += value
-        shaped[key] = value[0] if isinstance(want.join, One) and isinstance(value, list) else value
+    own: Found = {} if isinstance(found, Failure) else _copies(want, found)
+    values = dict.fromkeys(want.keys, found) if isinstance(found, Failure) else _values(want, own)
     absent: Any = None if isinstance(want.join, One) else []
     name, column = want.key, want.join.key
     for row in want.group.rows:
-        row[name] = shaped.get(row[column], absent)
-    return Group(children, want.selection)
+        row[name] = values.get(row[column], absent)
+    return Group([row for rows in own.values() for row in rows], want.selection)
 
 
-def _value(want: Want, key: Any, found: Found | Failure) -> list[Row] | Failure:
-    if isinstance(found, Failure):
-        return found
+def _copies(want: Want, found: Found) -> Found:
+    """The rows of each key, shaped as this want has it; another may want the same ones."""
+    copies = {key: [dict(row) for row in found.get(key, ())] for key in want.keys}
+    want.lookup.entity.shaped((row for rows in copies.values() for row in rows), want.selection)
+    return copies
+
+
+def _values(want: Want, found: Found) -> dict[Any, Any]:
+    """What stands under the rows that have a key: a list, or the one row."""
     if isinstance(want.join, Many):
-        return found.get(key, [])
-    return found.get(key) or not_found(want.lookup.entity.type, key)
+        return found
+    type_ = want.lookup.entity.type
+    return {key: rows[0] if rows else not_found(type_, key) for key, rows in found.items()}

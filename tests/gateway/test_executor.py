@@ -145,6 +145,27 @@ def test_variables_of_one_request_do_not_reach_the_next() -> None:
         assert found == ({"id": number, "author": {"username": f"u{number}"}} if number % 2 == 0 else {"id": number})
 
 
+def test_a_row_that_others_share_is_told_as_each_place_selects_it() -> None:
+    author = {"id": 7, "username": "ann"}
+    schema = build_schema(ARTICLES)
+    document = parse("{ articles { a: author { id } b: author { username } author { name: username id } } }")
+    result = execute(schema, document, {"articles": [{"author": author}] * 3}, executor_class=ProjectingExecutor)
+    told = {"a": {"id": 7}, "b": {"username": "ann"}, "author": {"name": "ann", "id": 7}}
+    assert result == ExecutionResult({"articles": [told] * 3}, None)
+
+
+def test_rows_of_one_list_are_not_taken_for_those_of_another_that_came_in_their_place() -> None:
+    numbers = iter(range(1_000))
+    schema = build_schema(ARTICLES.replace("tags:", "others: [Article] tags:"))
+    type_ = cast(GraphQLObjectType, schema.type_map["Article"])
+    type_.fields["others"].resolve = lambda *_: [{"author": {"id": next(numbers)}} for _ in range(5)]
+    document = parse("{ articles { others { author { id } } } }")
+    result = execute(schema, document, {"articles": [{} for _ in range(20)]}, executor_class=ProjectingExecutor)
+    assert isinstance(result, ExecutionResult)
+    lists = [row["others"] for row in (result.data or {})["articles"]]
+    assert [row["author"]["id"] for rows in lists for row in rows] == list(range(100))
+
+
 def test_each_event_of_a_subscription_is_answered_and_none_is_remembered() -> None:
     async def run() -> int:
         stream = subscribe(schema, parse(EVENTS), executor_class=executor)

@@ -63,6 +63,7 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> Any:
         yield server.sockets[0].getsockname()[1], writers
     finally:
         server.close()
+        await asyncio.sleep(0.02)  # one that was accepted just now is made only in the next turns of the loop
         for writer in writers:
             writer.transport.abort()
 
