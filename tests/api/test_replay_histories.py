@@ -23,7 +23,8 @@ from tests.api.replaying import TABLE, Hand, asked, verdicts, with_transactions
 from tests.conftest import Caller, log_in
 
 EXAMPLES = 400 if os.environ.get("LAKEPORT_FULL") == "1" else 8
-pytestmark = [pytest.mark.parametrize("database_url", ["sqlite"], indirect=True), pytest.mark.timeout(60 + 10 * EXAMPLES)]
+ON_SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+pytestmark = [ON_SQLITE, pytest.mark.timeout(60 + 10 * EXAMPLES)]
 IDS = ("t0000", "t0001", "t0002")
 AMOUNTS = st.integers(1, 3)
 STEPS = st.one_of(
