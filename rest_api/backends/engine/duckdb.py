@@ -47,7 +47,8 @@ class DuckDbEngine:
         self._mask_key = mask_key
         self._footers = footers
         quick, quarter = min(QUICK_SECONDS, seconds), memory_mib // 4
-        self._pages = Reading(folders, quick, threads=1, memory_limit=f"{quarter}MiB")
+        # Who wants few rows has them sooner by reading them himself than from threads that read ahead.
+        self._pages = Reading(folders, quick, threads=1, async_threads=0, memory_limit=f"{quarter}MiB")
         self._scans = Reading(folders, seconds, memory_limit=f"{memory_mib - quarter}MiB")
 
     def page(self, plan: Plan) -> Page:

@@ -121,7 +121,6 @@ def _locked_down(folders: Sequence[Path], config: dict[str, Any]) -> duckdb.Duck
     for setting in (
         "TimeZone = 'UTC'",
         "parquet_metadata_cache = true",
-        "cache_local_files = true",
         "autoload_known_extensions = false",
         f"allowed_directories = [{allowed}]",
         "enable_external_access = false",
