@@ -22,6 +22,7 @@ from tests.servers import free_port
 ROOT = Path(__file__).resolve().parents[1]
 START_SECONDS = 30
 STOP_SECONDS = 10
+ANSWER_SECONDS = 90
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_FILE")
 LOCALHOST = "127.0.0.1"
 CORE_APP = "rest_api.app:create_app_from_environment"
@@ -78,7 +79,7 @@ def call(
     request = urllib.request.Request(url, data, sent, method=method)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(request, timeout=30) as response:
+        with opener.open(request, timeout=ANSWER_SECONDS) as response:
             return response.status, response.read().decode(), {k.lower(): v for k, v in response.headers.items()}
     except urllib.error.HTTPError as error:
         with error:

@@ -15,9 +15,11 @@ from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
+from sqlalchemy import select
 
 from rest_api.backends.event_log import outbox
-from rest_api.database import create_engine_for
+from rest_api.database import READ_ONLY, create_engine_for
+from rest_api.models.pipeline_message import PipelineMessage
 from rest_api.services.deliveries import sender_of
 from tests.api.replaying import TABLE, Hand, asked, verdicts, with_transactions
 from tests.conftest import Caller, log_in
@@ -120,7 +122,13 @@ class History:
         replay = asked(answer)
         self.told[replay] = []
         self.hand.run_jobs()
-        self.waiting += [Sent(replay, each, self.money[each], wanted[each]) for each in IDS if each in wanted]
+        self.waiting += [Sent(replay, each, self.money[each], wanted[each]) for each in self._sent(len(wanted))]
+
+    def _sent(self, number: int) -> list[str]:
+        """The transactions of the last messages in the order in which they wait, which is that of the lake's rows."""
+        newest = select(PipelineMessage.key).order_by(PipelineMessage.sequence.desc()).limit(number)
+        with self.hand.engine.connect().execution_options(**READ_ONLY) as connection:
+            return list(connection.scalars(newest))[::-1]
 
     def _take(self, sent: Sent) -> None:
         has_stayed = self.money[sent.transaction] == sent.read
