@@ -2,7 +2,6 @@
 
 import gc
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -66,8 +65,6 @@ from rest_api.services.writes import Writes
 from rest_api.settings import Settings
 
 VERSION = "0.1.0"
-SWITCH_SECONDS = 0.001
-"""How long a thread may go on while others wait to run Python: a probe waits for one such turn of each."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 RESOURCES = (
     auth_resource,
@@ -145,12 +142,11 @@ def create_app_from_environment() -> TrustedProxies:
     lakeport.lake.writing.sweep()
     workplaces.sweep(settings.uploads_dir)
     changes.recover_at_start(lakeport.door.engine, lakeport.lake.catalog)
-    _stay_responsive()
+    _spare_the_collector()
     return TrustedProxies(app, settings.trusted_proxies)
 
 
-def _stay_responsive() -> None:
-    sys.setswitchinterval(SWITCH_SECONDS)
+def _spare_the_collector() -> None:
     # What the start made lasts as long as the process. Each full collection would go through it, and all threads wait.
     gc.collect()
     gc.freeze()
