@@ -86,16 +86,23 @@ def driver_connection(engine: Engine) -> Iterator[DBAPIConnection]:
             connection.close()
 
 
-def rows_on(connection: Connection, statement: Statement, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """What a SELECT gives in a transaction that is running. Raises the errors of SQLAlchemy."""
+@contextmanager
+def driver_cursor(connection: Connection, sql: str) -> Iterator[DBAPICursor]:
+    """The driver's cursor in a transaction that is running. Raises the errors of SQLAlchemy in the place of its own."""
     driver_error = connection.dialect.loaded_dbapi.Error
     cursor = connection.connection.cursor()
     try:
-        return statement.rows(cursor, values)
+        yield cursor
     except driver_error as error:
-        raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
+        raise DBAPIError.instance(sql, None, error, driver_error, dialect=connection.dialect) from error
     finally:
         cursor.close()
+
+
+def rows_on(connection: Connection, statement: Statement, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """What a SELECT gives in a transaction that is running. Raises the errors of SQLAlchemy."""
+    with driver_cursor(connection, statement.sql) as cursor:
+        return statement.rows(cursor, values)
 
 
 def insert_all(
@@ -106,11 +113,5 @@ def insert_all(
     Raises the errors of SQLAlchemy.
     """
     statement = Statement.compiled(insert(cast(TableClause, table)), connection.dialect, [*common, *rows[0]])
-    driver_error = connection.dialect.loaded_dbapi.Error
-    cursor = connection.connection.cursor()
-    try:
+    with driver_cursor(connection, statement.sql) as cursor:
         cursor.executemany(statement.sql, statement.parameters_of_each(common, rows))
-    except driver_error as error:
-        raise DBAPIError.instance(statement.sql, None, error, driver_error, dialect=connection.dialect) from error
-    finally:
-        cursor.close()
