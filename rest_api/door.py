@@ -163,9 +163,10 @@ class Door:
             request_id=facts.request_id,
         )
 
-    def record(self, status: int) -> None:
-        """Record the running request in a transaction of its own."""
-        self.chain.record(self.engine, self.entry(status))
+    def record_end(self, entry: AuditEntry) -> None:
+        """Record the end of a stream, whose request is over. Raises Unavailable, OSError."""
+        self.chain.record(self.engine, entry)
+        self.chain.seal()
 
     def _request_id(self) -> str:
         given = request.headers.get("X-Request-ID", "")
@@ -269,7 +270,7 @@ class Door:
         headers.extend(facts.allowance.headers() if facts.get("allowance") else {})
 
     def _observe_later(self, response: Response) -> None:
-        """Count and log the call when its answer has left: nobody need wait for that. A stream is not waited for."""
+        """Count, log and seal the call when its answer has left: nobody need wait. A stream is not waited for."""
         call, facts = request_ctx.request, app_ctx.g
         answered = Answered(
             request_id=facts.request_id,
@@ -295,6 +296,10 @@ class Door:
             status=call.status,
             ms=round(call.seconds * 1e3, 1),
         )
+        try:
+            self.chain.seal()
+        except OSError:
+            log.exception("audit head not sealed; no call is answered until it is")
 
 
 def _comes_with_body(environ: dict[str, Any], length: int | None) -> bool:

@@ -245,7 +245,7 @@ class Stream:
         finally:
             taken_ms = round((time.perf_counter() - begun_at) * 1_000, 3)
             ended = self.entry._replace(at=utc_now(), rows=rows, duration_ms=taken_ms)
-            self.door.chain.record(self.door.engine, ended)
+            self.door.record_end(ended)
 
     def _chunks(self, told: Told) -> Iterator[tuple[bytes, int]]:
         said_at, policy = time.monotonic(), told.policy

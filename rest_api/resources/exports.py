@@ -146,7 +146,7 @@ class Export:
             yield piece
 
     def _record(self, sent: "Sent", end: str) -> None:
-        self.door.chain.record(self.door.engine, sent.entry(self.entry, end))
+        self.door.record_end(sent.entry(self.entry, end))
 
 
 @dataclass

@@ -83,6 +83,7 @@ class AuditChain:
         self._lock = Lock()
         self._line = Lock()
         self._head: Head | None = None
+        self._sealed: Head | None = None
         self._file: HeadFile | None = None
 
     def record(self, engine: Engine, entry: AuditEntry) -> None:
@@ -104,6 +105,14 @@ class AuditChain:
         with self._lock:
             self._append(execute, session.commit, entry)
 
+    def seal(self) -> None:
+        """Seal how far the chain has come, once the answers have left that it tells of. Raises OSError.
+
+        Where that was not done the next entry does it first: the sealed head is one entry behind at most.
+        """
+        with self._lock:
+            self._seal()
+
     @contextmanager
     def _turn(self) -> Iterator[None]:
         # Who waits for SQLite's write lock looks for it ever less often; a line of our own moves up at once.
@@ -116,7 +125,11 @@ class AuditChain:
 
     def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
         try:
-            head, file = self._begun()
+            self._seal()
+        except OSError as error:
+            raise _not_recorded() from error
+        try:
+            head = self._begun()
             new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
             execute(self._insert.sql, self._insert.parameters(dict(zip(COLUMNS, (*entry, *new), strict=True))))
         except (SQLAlchemyError, OSError) as error:
@@ -129,13 +142,19 @@ class AuditChain:
             self._abandon()
             raise
         self._head = new
-        file.write(new)
 
-    def _begun(self) -> tuple[Head, HeadFile]:
-        if self._head is None or self._file is None:
+    def _begun(self) -> Head:
+        if self._head is None:
             chain = uuid4().hex
-            self._head, self._file = Head(chain, 0, GENESIS), HeadFile.create(self._heads_dir, chain, self._key)
-        return self._head, self._file
+            self._file = HeadFile.create(self._heads_dir, chain, self._key)
+            self._head = self._sealed = Head(chain, 0, GENESIS)
+        return self._head
+
+    def _seal(self) -> None:
+        if self._file is None or self._head is None or self._head is self._sealed:
+            return
+        self._file.write(self._head)
+        self._sealed = self._head
 
     def _abandon(self) -> None:
         if self._file is not None:

@@ -1,5 +1,6 @@
 """`/audit`: every call is recorded, secrets are not, and tampering is found."""
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +11,7 @@ from flask import Flask
 from sqlalchemy import text
 
 from rest_api.services import audit
+from rest_api.services.audit_heads import HeadFile
 from tests.conftest import PASSWORD, Caller, log_in
 
 
@@ -139,6 +141,41 @@ def test_a_head_that_was_altered_or_taken_away_is_found(app: Flask, admin: Calle
     assert "the sealed head was altered" in problems(admin)
     head.unlink()
     assert problems(admin) == ["the sealed head is missing"]
+
+
+def test_the_head_is_sealed_once_an_answer_has_left_and_never_more_than_one_entry_behind(
+    app: Flask, editor: Caller
+) -> None:
+    def sealed() -> int:
+        (head,) = app.extensions["lakeport"].settings.heads_dir.glob("*.head")
+        return int(json.loads(head.read_bytes())[1])
+
+    editor.get("/articles").close()
+    whole = sealed()
+    held = editor.get("/articles")
+    assert sealed() == whole
+    also_held = editor.post("/articles", {"title": "x", "content": ""})
+    assert sealed() == whole + 1
+    held.close()
+    also_held.close()
+    assert sealed() == whole + 2
+
+
+def test_a_call_is_refused_until_the_head_before_it_is_sealed(
+    app: Flask, admin: Caller, editor: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError("no space left")
+
+    held = editor.get("/articles")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(HeadFile, "write", fail)
+        assert [editor.get("/articles").status_code for _ in range(3)] == [503] * 3
+        assert editor.post("/articles", {"title": "x", "content": ""}).status_code == 503
+    assert editor.post("/articles", {"title": "x", "content": ""}).status_code == 201
+    held.close()
+    assert problems(admin) == []
 
 
 def test_without_its_record_a_call_is_not_answered_and_changes_nothing(
