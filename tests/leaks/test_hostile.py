@@ -25,6 +25,8 @@ ROWS = 2_000_000
 QUERIES = 100
 PROBE_SECONDS = 0.1
 """What a probe may take beside what the machine adds, which other work may keep busy."""
+JUDGED = 1 if os.environ.get("LAKEPORT_FULL") == "1" else 0.99
+"""Which part of the probes must be that quick: all of them on a machine that does nothing else."""
 ROWS_URL = "/data/datasets/big/rows"
 
 
@@ -109,7 +111,7 @@ def test_a_hundred_hostile_queries_leave_the_server_alive(attacked: LiveCore) ->
     health, bare = found
     told = f"{dict(statuses)}; /health/live {health}, {len(health.seconds)} probes; a bare server {bare}"
     print(f"{told}; load {os.getloadavg()[0]:.1f}")  # noqa: T201
-    assert health.share(0.99) < PROBE_SECONDS + bare.share(1), told
+    assert health.share(JUDGED) < PROBE_SECONDS + bare.share(1), told
     assert _children(attacked) == workers
     assert attacked.call("GET", f"{ROWS_URL}?limit=1", token=token)[0] == 200
 
