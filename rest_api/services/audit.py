@@ -78,6 +78,7 @@ class AuditChain:
 
     def __init__(self, key: bytes, heads_dir: Path, dialect: Dialect) -> None:
         self._key = key
+        self._begun_mac = begun_mac(key)
         self._insert = Statement.compiled(insert(AuditRecord).inline(), dialect, COLUMNS)
         self._heads_dir = heads_dir
         self._lock = Lock()
@@ -130,7 +131,7 @@ class AuditChain:
             raise _not_recorded() from error
         try:
             head = self._begun()
-            new = head.followed_by(link(self._key, head.chain, head.sequence + 1, head.hmac, entry))
+            new = head.followed_by(link(self._begun_mac, head.chain, head.sequence + 1, head.hmac, entry))
             execute(self._insert.sql, self._insert.parameters(dict(zip(COLUMNS, (*entry, *new), strict=True))))
         except (SQLAlchemyError, OSError) as error:
             self._abandon()
@@ -162,11 +163,17 @@ class AuditChain:
         self._head = self._file = None
 
 
-def link(key: bytes, chain: str, sequence: int, previous: str, entry: Any) -> str:
+def begun_mac(key: bytes) -> hmac.HMAC:
+    """The HMAC-SHA256 of all entries up to where they differ: a copy of it costs half of what a new one does."""
+    return hmac.new(key, b"entry\x00", "sha256")
+
+
+def link(begun: hmac.HMAC, chain: str, sequence: int, previous: str, entry: Any) -> str:
     """The HMAC-SHA256 of an entry (or a stored record) in its place: hexadecimal, 64 characters."""
     content = [chain, sequence, previous, *_content(entry)]
-    written = orjson.dumps(content, option=orjson.OPT_UTC_Z)
-    return hmac.digest(key, b"entry\x00" + written, "sha256").hex()
+    mac = begun.copy()
+    mac.update(orjson.dumps(content, option=orjson.OPT_UTC_Z))
+    return mac.hexdigest()
 
 
 def redact(body: bytes, media_type: str, also: frozenset[str] = frozenset()) -> Body:

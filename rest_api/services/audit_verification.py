@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from rest_api.database import READ_ONLY
 from rest_api.errors import Conflict
 from rest_api.models.audit import AuditCheckpoint, AuditRecord
-from rest_api.services.audit import GENESIS, link
+from rest_api.services.audit import GENESIS, begun_mac, link
 from rest_api.services.audit_heads import Head, read_heads, seal
 
 CHUNK_ROWS = 2_000
@@ -96,7 +96,7 @@ class _ChainCheck:
     """Follows one chain from its beginning or its checkpoint, up to the first thing that is wrong."""
 
     def __init__(self, key: bytes, begin: Head, finding: Finding | None) -> None:
-        self._key = key
+        self._begun_mac = begun_mac(key)
         self.last = begin
         self.finding = finding
         self.checked = 0
@@ -122,7 +122,7 @@ class _ChainCheck:
         if record.sequence != number:
             self.finding = Finding(chain, number, "an entry is missing")
             return
-        expected = link(self._key, chain, number, self.last.hmac, record)
+        expected = link(self._begun_mac, chain, number, self.last.hmac, record)
         is_sealed_otherwise = head is not None and head.sequence == number and head.hmac != record.hmac
         if not hmac.compare_digest(expected, record.hmac) or is_sealed_otherwise:
             self.finding = Finding(chain, number, "an entry was altered")
