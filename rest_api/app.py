@@ -63,6 +63,7 @@ from rest_api.services.logins import LoginGate
 from rest_api.services.uploads import Uploads
 from rest_api.services.writes import Writes
 from rest_api.settings import Settings
+from rest_api.statements import DriverConnections
 
 VERSION = "0.1.0"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -162,11 +163,12 @@ def create_app(settings: Settings) -> Flask:
     # A call's transaction waits while the lake is read for it, but not longer.
     database.bound(engine, settings.statement_seconds, settings.statement_seconds + settings.query_seconds)
     event_service.install(db.session.session_factory)
+    connections = DriverConnections(engine)
     door = Door(
         settings=settings,
         db=db,
         engine=engine,
-        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir, engine.dialect),
+        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir, connections),
         rates=RateLimit(settings.requests_per_minute),
         queue=Queue(settings.running_requests, settings.queue_seconds),
         places=Places(settings.waiting_requests, settings.waiting_requests_per_user),
@@ -182,7 +184,7 @@ def create_app(settings: Settings) -> Flask:
         writes=Writes(engine, lake),
         ingestion=Ingestion(engine, lake),
         uploads=Uploads(engine, lake, Writes(engine, lake)),
-        tokens=auth.configure_tokens(app, settings, engine),
+        tokens=auth.configure_tokens(app, settings, engine, connections),
         cursors=CursorSealer(settings.cursor_key.encode()),
         login_gate=_login_gate(settings, engine),
         exporter=PrometheusMetrics(app=None, path=None, export_defaults=False, registry=registry),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 from flask_jwt_extended import JWTManager, create_access_token, create_refresh_token, decode_token
@@ -21,7 +21,7 @@ from rest_api.models.token import TokenFamily
 from rest_api.models.user import User
 from rest_api.services.tokens import Issue
 from rest_api.settings import Settings, SigningKey
-from rest_api.statements import Statement, driver_connection
+from rest_api.statements import DriverConnections, Statement
 
 ISSUER = "lakeport"
 AUDIENCE = "lakeport-api"
@@ -145,20 +145,12 @@ def _decoded(token: str) -> Mapping[str, Any]:
     return claims
 
 
-class Bearer(NamedTuple):
-    """Who is behind a login, and one of his groups."""
-
-    id: int
-    username: str
-    role: str
-    group_name: str | None
-
-
 @dataclass(frozen=True)
 class TokenBook:
     """Issues and checks tokens, and looks their bearer up in the database."""
 
     engine: Engine
+    connections: DriverConnections
     signing_keys: tuple[SigningKey, ...]
     access_lifetime: timedelta
     refresh_lifetime: timedelta
@@ -199,14 +191,13 @@ class TokenBook:
 
     def look_up(self, family: str, user_id: str, token_ends_at: float) -> Principal:
         """The principal behind a login that still lives. Raises Unauthenticated."""
-        with driver_connection(self.engine) as connection:
+        with self.connections.lent() as connection:
             rows = self.bearers.rows(connection.cursor(), {"family": family, "now": utc_now()})
-        bearers = [Bearer(*row) for row in rows]
-        if not bearers or str(bearers[0].id) != user_id:
+        if not rows or str(rows[0][0]) != user_id:
             raise Unauthenticated("The token is not valid any more")
-        one = bearers[0]
-        groups = tuple(sorted(each.group_name for each in bearers if each.group_name is not None))
-        return Principal(one.id, one.username, one.role, groups, family, token_ends_at)
+        number, username, role, _ = rows[0]
+        groups = tuple(sorted(group for *_, group in rows if group is not None))
+        return Principal(number, username, role, groups, family, token_ends_at)
 
     def look_up_again(self, principal: Principal) -> Principal:
         """The same principal with his rights of this moment. Raises Unauthenticated when his login ended."""
@@ -269,7 +260,7 @@ def require_admissions(app: Flask) -> None:
         raise RuntimeError(f"no rule on the routes {', '.join(silent)}")
 
 
-def configure_tokens(app: Flask, settings: Settings, engine: Engine) -> TokenBook:
+def configure_tokens(app: Flask, settings: Settings, engine: Engine, connections: DriverConnections) -> TokenBook:
     """Set Flask-JWT-Extended up: one algorithm, keys chosen by `kid`, issuer and audience checked."""
     keys = {key.kid: key.secret for key in settings.jwt_secrets}
     access = timedelta(seconds=settings.access_token_seconds)
@@ -288,11 +279,12 @@ def configure_tokens(app: Flask, settings: Settings, engine: Engine) -> TokenBoo
     manager.encode_key_loader(lambda _identity: settings.jwt_secrets[0].secret)
     manager.decode_key_loader(lambda header, _claims: keys[str(header["kid"])])
     bearers = Statement.compiled(_bearer_statement(), engine.dialect)
-    return TokenBook(engine, settings.jwt_secrets, access, refresh, GenuineTokens(REMEMBERED_TOKENS), bearers)
+    genuine = GenuineTokens(REMEMBERED_TOKENS)
+    return TokenBook(engine, connections, settings.jwt_secrets, access, refresh, genuine, bearers)
 
 
 def _bearer_statement() -> Select[*tuple[Any, ...]]:
-    """One `Bearer` for each group of his, and one without a name where he is in none; of a login that ended, none."""
+    """Id, username, role and group of a login's user, a row for each group or one without; none where it has ended."""
     is_alive = (User.disabled_at.is_(None), TokenFamily.ended_at.is_(None), TokenFamily.expires_at > bindparam("now"))
     return (
         select(User.id, User.username, User.role, Group.name.label("group_name"))

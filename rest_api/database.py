@@ -4,7 +4,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Double, Engine, create_engine, event, literal_column
+from sqlalchemy import ColumnElement, Dialect, Double, Engine, create_engine, event, literal_column
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
@@ -13,6 +13,9 @@ READ_ONLY = {"lakeport_read": True}
 """Execution options of a transaction that only reads: on SQLite it takes no write lock."""
 
 BUSY_TIMEOUT_SECONDS = 15
+PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "case_sensitive_like=on")
+MAPPED_BYTES = 256 << 20
+"""How much of a SQLite file is read in place: what others wrote need not be read into a connection's memory again."""
 BEGIN_WRITE = "begin immediate"
 IN_UTC = "-c timezone=utc"
 TIME_OUTS = ("57014", "25P03")
@@ -79,7 +82,7 @@ def is_time_out(error: DBAPIError) -> bool:
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own transaction handling would begin too late to take the write lock first.
     connection.isolation_level = None
-    for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "case_sensitive_like=on"):
+    for pragma in (*PRAGMAS, f"mmap_size={MAPPED_BYTES}"):
         connection.execute(f"pragma {pragma}")
 
 
@@ -90,9 +93,9 @@ def _begin(connection: Connection) -> None:
     connection.connection.cursor().execute("begin" if is_read else BEGIN_WRITE)
 
 
-def begin_write(engine: Engine, cursor: DBAPICursor) -> None:
+def begin_write(dialect: Dialect, cursor: DBAPICursor) -> None:
     """Begin a transaction that writes on a driver's cursor; PostgreSQL's driver does so by itself."""
-    if engine.dialect.name == "sqlite":
+    if dialect.name == "sqlite":
         cursor.execute(BEGIN_WRITE)
 
 

@@ -165,7 +165,7 @@ class Door:
 
     def record_end(self, entry: AuditEntry) -> None:
         """Record the end of a stream, whose request is over. Raises Unavailable, OSError."""
-        self.chain.record(self.engine, entry)
+        self.chain.record(entry)
         self.chain.seal()
 
     def _request_id(self) -> str:
@@ -174,12 +174,11 @@ class Door:
 
     def _count(self) -> None:
         if self._is_recorded():
-            caller = f"user {g.principal.id}" if g.principal else f"address {request.remote_addr}"
-            g.allowance = self.rates.take(caller)
+            g.allowance = self.rates.take(_caller())
 
     def _admit(self) -> None:
         if self._is_recorded():
-            self.queue.enter()
+            self.queue.enter(_caller())
             g.holds_turn = True
 
     def _is_recorded(self) -> bool:
@@ -234,7 +233,7 @@ class Door:
             idempotency.keep(session, response)
             return self.chain.commit(session(), entry)
         session.remove()
-        return self.chain.record(self.engine, entry)
+        return self.chain.record(entry)
 
     def _is_anonymous_refusal(self, response: Response) -> bool:
         if response.status_code != 401 or g.get("principal") or "username" in g.record:
@@ -300,6 +299,10 @@ class Door:
             self.chain.seal()
         except OSError:
             log.exception("audit head not sealed; no call is answered until it is")
+
+
+def _caller() -> str:
+    return f"user {g.principal.id}" if g.principal else f"address {request.remote_addr}"
 
 
 def _comes_with_body(environ: dict[str, Any], length: int | None) -> bool:

@@ -2,13 +2,16 @@
 
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from threading import BoundedSemaphore, Lock
 
 from rest_api.errors import Overloaded, RateLimited
+from rest_api.places import Places
 
 WINDOW_SECONDS = 60
 LONGEST_LINE = 32
+LONGEST_OF_ONE = 24
+"""How many of them one caller may have in line: a crowd of his leaves others a place."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +65,29 @@ class RateLimit:
         self._minute = minute
 
 
-@dataclass(frozen=True)
 class Queue:
-    """Lets so many requests work at once; others wait for their turn, but not for long."""
+    """Lets so many requests work at once; others wait in line for their turn, but not for long."""
 
-    running: int
-    wait_seconds: int
-    _turns: BoundedSemaphore = field(init=False)
-    _line: BoundedSemaphore = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_turns", BoundedSemaphore(self.running))
+    def __init__(self, running: int, wait_seconds: int) -> None:
+        self._turns = BoundedSemaphore(running)
+        self._wait_seconds = wait_seconds
         # A thread is held by each that waits, so that not all may: the probes must be answered too.
-        object.__setattr__(self, "_line", BoundedSemaphore(LONGEST_LINE))
+        self._line = Places(LONGEST_LINE, LONGEST_OF_ONE)
 
-    def enter(self) -> None:
-        """Take a turn. Raises Overloaded when none comes free in time."""
-        if self._turns.acquire(blocking=False):
-            return
-        is_in_line = self._line.acquire(blocking=False)
+    def enter(self, caller: str) -> None:
+        """Take a turn. Raises Overloaded when none comes free in time, or enough wait already."""
+        if not (self._turns.acquire(blocking=False) or self._waited(caller)):
+            raise Overloaded("The server is busy; try again", retry_after_seconds=max(1, self._wait_seconds))
+
+    def _waited(self, caller: str) -> bool:
         try:
-            has_turn = is_in_line and self._turns.acquire(timeout=self.wait_seconds)
+            leave_the_line = self._line.take(caller)
+        except (Overloaded, RateLimited):
+            return False
+        try:
+            return self._turns.acquire(timeout=self._wait_seconds)
         finally:
-            if is_in_line:
-                self._line.release()
-        if not has_turn:
-            raise Overloaded("The server is busy; try again", retry_after_seconds=max(1, self.wait_seconds))
+            leave_the_line()
 
     def leave(self) -> None:
         """Give the turn back."""

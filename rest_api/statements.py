@@ -1,15 +1,22 @@
 """Statements that are run often: compiled once for a database, then run by its driver alone."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import BoundedSemaphore
 from typing import Any, cast
 
-from sqlalchemy import ClauseElement, Connection, Dialect, Engine, FromClause, Select, TableClause, insert
+from sqlalchemy import ClauseElement, Connection, Dialect, Engine, FromClause, Select, TableClause, event, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.sql.compiler import SQLCompiler
 
+MOST_LENT = 16
+"""How many connections are lent at once; who wants one more waits."""
+WAIT_SECONDS = 5
 Convert = Callable[[Any], Any]
 
 
@@ -19,8 +26,7 @@ class Statement:
 
     sql: str
     is_positional: bool
-    names: tuple[str, ...]
-    conversions: tuple[tuple[str, Convert], ...]
+    binds: tuple[tuple[str, Convert | None], ...]
     results: tuple[tuple[int, Convert], ...]
 
     @classmethod
@@ -34,56 +40,129 @@ class Statement:
         return cls(
             str(done),
             done.positional,
-            tuple(names),
-            tuple((name, convert) for name, convert in binds if convert is not None),
+            tuple(binds),
             tuple((place, convert) for place, convert in enumerate(results) if convert is not None),
         )
 
     def parameters(self, values: Mapping[str, Any]) -> Any:
         """The values by name, as the driver takes them beside `sql`."""
-        return self._placed({**values, **{name: convert(values[name]) for name, convert in self.conversions}})
+        if self.is_positional:
+            return tuple([values[name] if convert is None else convert(values[name]) for name, convert in self.binds])
+        return {name: values[name] if convert is None else convert(values[name]) for name, convert in self.binds}
 
     def parameters_of_each(self, common: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> list[Any]:
         """Such parameters of many; what they have in common is converted once."""
-        shared = {**common, **{name: convert(common[name]) for name, convert in self.conversions if name in common}}
-        own = [(name, convert) for name, convert in self.conversions if name not in common]
-        return [self._placed({**shared, **row, **{name: convert(row[name]) for name, convert in own}}) for row in rows]
-
-    def _placed(self, given: dict[str, Any]) -> Any:
-        return tuple(map(given.__getitem__, self.names)) if self.is_positional else given
+        shared = {
+            name: common[name] if convert is None else convert(common[name])
+            for name, convert in self.binds
+            if name in common
+        }
+        rest = replace(self, binds=tuple((name, None if name in common else convert) for name, convert in self.binds))
+        return [rest.parameters({**shared, **row}) for row in rows]
 
     def rows(self, cursor: DBAPICursor, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """What a SELECT gives, in the order of its columns."""
         cursor.execute(self.sql, self.parameters(values))
-        return [self._row(row) for row in cursor.fetchall()]
+        found = cursor.fetchall()
+        return [self._row(row) for row in found] if self.results else list(found)
 
     def _row(self, row: Sequence[Any]) -> tuple[Any, ...]:
-        if not self.results:
-            return tuple(row)
         values = list(row)
         for place, convert in self.results:
             values[place] = convert(values[place])
         return tuple(values)
 
 
-@contextmanager
-def driver_connection(engine: Engine) -> Iterator[DBAPIConnection]:
-    """A connection of the pool as the driver made it; what is not committed on it is rolled back.
+class DriverConnections:
+    """A database's connections as its driver makes them, for what every call asks and writes.
 
-    Raises the errors of SQLAlchemy in the place of the driver's; a connection that failed is not used again.
+    Those to SQLite are kept apart from the pool, whose ways cost as much as a statement; the one used last goes first.
+    Those to PostgreSQL are the pool's, which notices when they were cut.
     """
-    driver_error = engine.dialect.loaded_dbapi.Error
-    connection = None
-    try:
-        connection = engine.raw_connection()
-        yield cast(DBAPIConnection, connection)
-    except driver_error as error:
-        if connection is not None:
-            connection.invalidate(error)
-        raise DBAPIError.instance(None, None, error, driver_error, dialect=engine.dialect) from error
-    finally:
-        if connection is not None:
+
+    def __init__(self, engine: Engine) -> None:
+        self.dialect = engine.dialect
+        self._engine = engine
+        self._keeps = engine.dialect.name == "sqlite"
+        self._kept: deque[DBAPIConnection] = deque()
+        self._turns = BoundedSemaphore(MOST_LENT)
+        event.listen(engine, "engine_disposed", self._close_kept)
+
+    def lent(self) -> "Lent":
+        """One of them, for a `with`; what is not committed on it is rolled back.
+
+        Raises the errors of SQLAlchemy in the place of the driver's; a connection that failed is not used again.
+        """
+        return Lent(self)
+
+    def take(self) -> DBAPIConnection:
+        """A connection that nobody else has. Raises the driver's errors, and TimeoutError of SQLAlchemy."""
+        if not self._turns.acquire(timeout=WAIT_SECONDS):
+            raise PoolTimeoutError("no connection came free")
+        try:
+            return self._kept.pop()
+        except IndexError:
+            return self._opened()
+
+    def _opened(self) -> DBAPIConnection:
+        try:
+            connection = self._engine.raw_connection()
+        except BaseException:
+            self._turns.release()
+            raise
+        if not self._keeps:
+            return cast(DBAPIConnection, connection)
+        connection.detach()
+        return cast(DBAPIConnection, connection.dbapi_connection)
+
+    def give_back(self, connection: DBAPIConnection) -> None:
+        """Let others have it."""
+        if self._keeps:
+            self._kept.append(connection)
+        else:
             connection.close()
+        self._turns.release()
+
+    def give_up(self, connection: DBAPIConnection, error: BaseException) -> None:
+        """Let nobody have it any more where it may be broken."""
+        if isinstance(connection, PoolProxiedConnection) and isinstance(error, self.dialect.loaded_dbapi.Error):
+            connection.invalidate(error)
+        else:
+            connection.close()
+        self._turns.release()
+
+    def _close_kept(self, _engine: Engine) -> None:
+        while self._kept:
+            self._kept.pop().close()
+
+
+class Lent:
+    """A connection for as long as a `with` lasts: a generator would take as long as the rest of it."""
+
+    def __init__(self, connections: DriverConnections) -> None:
+        self._connections = connections
+
+    def __enter__(self) -> DBAPIConnection:
+        try:
+            self._connection = self._connections.take()
+        except self._driver_error as error:
+            raise self._told(error) from error
+        return self._connection
+
+    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return self._connections.give_back(self._connection)
+        self._connections.give_up(self._connection, error)
+        if isinstance(error, self._driver_error):
+            raise self._told(error) from error
+        return None
+
+    @property
+    def _driver_error(self) -> type[Exception]:
+        return self._connections.dialect.loaded_dbapi.Error
+
+    def _told(self, error: Exception) -> StatementError:
+        return DBAPIError.instance(None, None, error, self._driver_error, dialect=self._connections.dialect)
 
 
 @contextmanager

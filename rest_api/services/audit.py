@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 import orjson
-from sqlalchemy import Dialect, Engine, insert
+from sqlalchemy import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -29,7 +29,7 @@ from rest_api.database import BUSY_TIMEOUT_SECONDS, begin_write
 from rest_api.errors import Unavailable
 from rest_api.models.audit import AuditRecord
 from rest_api.services.audit_heads import Head, HeadFile
-from rest_api.statements import Statement, driver_connection
+from rest_api.statements import DriverConnections, Statement
 
 BODY_BYTES = 65_536
 REDACTED = "[redacted]"
@@ -76,10 +76,11 @@ COLUMNS = (*AuditEntry._fields, *Head._fields)
 class AuditChain:
     """The chain of this process; it begins with the first entry."""
 
-    def __init__(self, key: bytes, heads_dir: Path, dialect: Dialect) -> None:
+    def __init__(self, key: bytes, heads_dir: Path, connections: DriverConnections) -> None:
         self._key = key
         self._begun_mac = begun_mac(key)
-        self._insert = Statement.compiled(insert(AuditRecord).inline(), dialect, COLUMNS)
+        self._insert = Statement.compiled(insert(AuditRecord).inline(), connections.dialect, COLUMNS)
+        self._connections = connections
         self._heads_dir = heads_dir
         self._lock = Lock()
         self._line = Lock()
@@ -87,13 +88,13 @@ class AuditChain:
         self._sealed: Head | None = None
         self._file: HeadFile | None = None
 
-    def record(self, engine: Engine, entry: AuditEntry) -> None:
+    def record(self, entry: AuditEntry) -> None:
         """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
         try:
             # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with driver_connection(engine) as connection, self._turn():
+            with self._connections.lent() as connection, self._turn():
                 cursor = connection.cursor()
-                begin_write(engine, cursor)
+                begin_write(self._connections.dialect, cursor)
                 with self._lock:
                     self._append(cursor.execute, connection.commit, entry)
         except (SQLAlchemyError, OSError) as error:

@@ -1,10 +1,12 @@
-"""The rate of one principal: a sliding minute, counted without waiting for one."""
+"""The rate of one principal, a sliding minute counted without waiting for one; and the line before the core."""
+
+from concurrent.futures import ThreadPoolExecutor, as_completed
 
 import pytest
 
 from rest_api import limits
-from rest_api.errors import RateLimited
-from rest_api.limits import RateLimit
+from rest_api.errors import Overloaded, RateLimited
+from rest_api.limits import LONGEST_LINE, LONGEST_OF_ONE, Queue, RateLimit
 
 
 class Clock:
@@ -63,3 +65,26 @@ def test_a_refusal_says_when_to_come_back(clock: Clock) -> None:
     with pytest.raises(RateLimited) as refusal:
         rates.take("user 1")
     assert refusal.value.retry_after_seconds == 15
+
+
+def test_one_caller_may_not_fill_the_line() -> None:
+    queue = Queue(running=1, wait_seconds=20)
+    queue.enter("the turn")
+    with ThreadPoolExecutor(LONGEST_LINE + 1) as pool:
+        crowd = [pool.submit(_passed, queue, "crowd") for _ in range(LONGEST_LINE)]
+        refused = LONGEST_LINE - LONGEST_OF_ONE
+        told = [each.result() for _, each in zip(range(refused), as_completed(crowd, timeout=10), strict=False)]
+        other = pool.submit(_passed, queue, "somebody else")
+        assert told == [False] * refused
+        queue.leave()
+        assert other.result()
+        assert [each.result() for each in crowd].count(True) == LONGEST_OF_ONE
+
+
+def _passed(queue: Queue, caller: str) -> bool:
+    try:
+        queue.enter(caller)
+    except Overloaded:
+        return False
+    queue.leave()
+    return True
