@@ -92,7 +92,7 @@ class AuditChain:
         """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
         try:
             # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with self._connections.lent() as connection, self._turn():
+            with self._turn(), self._connections.lent() as connection:
                 cursor = connection.cursor()
                 begin_write(self._connections.dialect, cursor)
                 with self._lock:
