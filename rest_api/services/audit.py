@@ -9,8 +9,7 @@ the sealed heads can hide what came after them: keep copies of the heads elsewhe
 import hashlib
 import hmac
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -90,15 +89,20 @@ class AuditChain:
 
     def record(self, entry: AuditEntry) -> None:
         """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
+        # Who waits for SQLite's write lock looks for it ever less often; a line of our own moves up at once.
+        if not self._line.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise _not_recorded()
         try:
             # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with self._turn(), self._connections.lent() as connection:
+            with self._connections.lent() as connection:
                 cursor = connection.cursor()
                 begin_write(self._connections.dialect, cursor)
                 with self._lock:
                     self._append(cursor.execute, connection.commit, entry)
         except (SQLAlchemyError, OSError) as error:
             raise _not_recorded() from error
+        finally:
+            self._line.release()
 
     def commit(self, session: Session, entry: AuditEntry) -> None:
         """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
@@ -114,16 +118,6 @@ class AuditChain:
         """
         with self._lock:
             self._seal()
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        # Who waits for SQLite's write lock looks for it ever less often; a line of our own moves up at once.
-        if not self._line.acquire(timeout=BUSY_TIMEOUT_SECONDS):
-            raise _not_recorded()
-        try:
-            yield
-        finally:
-            self._line.release()
 
     def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
         try:
