@@ -13,9 +13,6 @@ READ_ONLY = {"lakeport_read": True}
 """Execution options of a transaction that only reads: on SQLite it takes no write lock."""
 
 BUSY_TIMEOUT_SECONDS = 15
-PRAGMAS = ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "case_sensitive_like=on")
-MAPPED_BYTES = 256 << 20
-"""How much of a SQLite file is read in place: what others wrote need not be read into a connection's memory again."""
 BEGIN_WRITE = "begin immediate"
 IN_UTC = "-c timezone=utc"
 TIME_OUTS = ("57014", "25P03")
@@ -82,7 +79,7 @@ def is_time_out(error: DBAPIError) -> bool:
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     # The driver's own transaction handling would begin too late to take the write lock first.
     connection.isolation_level = None
-    for pragma in (*PRAGMAS, f"mmap_size={MAPPED_BYTES}"):
+    for pragma in ("journal_mode=wal", "synchronous=full", "foreign_keys=on", "case_sensitive_like=on"):
         connection.execute(f"pragma {pragma}")
 
 
