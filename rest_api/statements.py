@@ -107,29 +107,33 @@ class DriverConnections:
     def _opened(self) -> DBAPIConnection:
         try:
             connection = self._engine.raw_connection()
+            if not self._keeps:
+                return cast(DBAPIConnection, connection)
+            connection.detach()
         except BaseException:
             self._turns.release()
             raise
-        if not self._keeps:
-            return cast(DBAPIConnection, connection)
-        connection.detach()
         return cast(DBAPIConnection, connection.dbapi_connection)
 
     def give_back(self, connection: DBAPIConnection) -> None:
         """Let others have it."""
-        if self._keeps:
-            self._kept.append(connection)
-        else:
-            connection.close()
-        self._turns.release()
+        try:
+            if self._keeps:
+                self._kept.append(connection)
+            else:
+                connection.close()
+        finally:
+            self._turns.release()
 
     def give_up(self, connection: DBAPIConnection, error: BaseException) -> None:
         """Let nobody have it any more where it may be broken."""
-        if isinstance(connection, PoolProxiedConnection) and isinstance(error, self.dialect.loaded_dbapi.Error):
-            connection.invalidate(error)
-        else:
-            connection.close()
-        self._turns.release()
+        try:
+            if isinstance(connection, PoolProxiedConnection) and isinstance(error, self.dialect.loaded_dbapi.Error):
+                connection.invalidate(error)
+            else:
+                connection.close()
+        finally:
+            self._turns.release()
 
     def _close_kept(self, _engine: Engine) -> None:
         while self._kept:

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from rest_api.services import audit
 from rest_api.services.audit_heads import HeadFile
+from rest_api.statements import MOST_LENT
 from tests.conftest import PASSWORD, Caller, log_in
 
 
@@ -168,7 +169,6 @@ def test_a_call_is_refused_until_the_head_before_it_is_sealed(
         raise OSError("no space left")
 
     held = editor.get("/articles")
-
     with monkeypatch.context() as broken:
         broken.setattr(HeadFile, "write", fail)
         assert [editor.get("/articles").status_code for _ in range(3)] == [503] * 3
@@ -190,6 +190,13 @@ def test_without_its_record_a_call_is_not_answered_and_changes_nothing(
     execute(app, "alter table hidden rename to audit_records")
     assert editor.get("/articles").json["data"] == []
     assert editor.post("/articles", {"title": "x", "content": ""}).status_code == 201
+
+
+def test_calls_that_fail_at_their_record_keep_no_connection(app: Flask, reader: Caller) -> None:
+    execute(app, "alter table audit_records rename to hidden")
+    assert {reader.get("/articles").status_code for _ in range(MOST_LENT + 1)} == {503}
+    execute(app, "alter table hidden rename to audit_records")
+    assert reader.get("/articles").status_code == 200
 
 
 def test_a_commit_whose_end_is_not_known_begins_a_new_chain(
