@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from kafka import ConsumerRebalanceListener, KafkaConsumer, KafkaProducer, OffsetAndMetadata, TopicPartition
-from kafka.errors import KafkaError, MessageSizeTooLargeError
+from kafka.errors import KafkaError, MessageSizeTooLargeError, RetriableError
 from kafka.structs import MemberState
 
 from integration.envelopes import Message
@@ -82,13 +82,25 @@ class Subscription:
         self._join()
 
     def poll(self, timeout_ms: int) -> Polled:
-        """What has come, in the order of each partition; nothing where the brokers are away.
+        """What has come, in the order of each partition; nothing where the brokers are away. Raises KafkaAway.
 
         It takes longer where the group is about to share the topic anew: kafka-python 3.0 forgets a join that is
         done between two polls, and may then wait for ever, without a heartbeat.
         """
-        found = self._consumer.poll(timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS))
-        return Polled(self._lost(), [_record(each) for records in found.values() for each in records])
+        found = self._found(timeout_ms)
+        return Polled(self._lost(), found)
+
+    def _found(self, timeout_ms: int) -> list[Record]:
+        try:
+            found = self._consumer.poll(timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS))
+        except RetriableError as error:
+            # Where the brokers are away, some of its steps wait for them and others raise.
+            log.warning("%s brings nothing at the moment: %s", self._topic, type(error).__name__)
+            time.sleep(timeout_ms / 1_000)
+            return []
+        except KafkaError as error:
+            raise KafkaAway(f"{self._topic} cannot be read: {type(error).__name__}") from error
+        return [_record(each) for records in found.values() for each in records]
 
     def _lost(self) -> frozenset[Partition]:
         """What was revoked and not given back: of that, kafka-python reads on from where it was, not anew."""
@@ -178,8 +190,13 @@ class Publisher:
     def close(self) -> None:
         """End the connections; what was not waited for may be lost."""
         producer, self._producer = self._producer, None
-        if producer is not None:
+        if producer is None:
+            return
+        try:
             producer.close(COMMIT_SECONDS)
+        except KafkaError:
+            # What is to be lost was waited for in vain, and the thread that sends it goes on.
+            producer._sender.force_close()  # noqa: SLF001  (`close` ends here)
 
 
 def read_topic(connection: Connection, topic: str) -> Iterator[Record]:

@@ -1,12 +1,19 @@
 """The Kafka route while something else is away or slow: the core, base B behind it, the brokers, a token."""
 
 import logging
+import signal
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from threading import Event
+from unittest.mock import patch
 
 import pytest
+from kafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 
-from integration import core_client
+from integration import core_client, kafka_client
+from integration.kafka_client import KafkaAway, Publisher
+from integration.kafka_consumer import consume
 from tests import live
 from tests.gateway.conftest import replying, upstream
 from tests.integration.bases import Base, synced, synced_in, times_created
@@ -102,6 +109,52 @@ def test_base_b_killed_and_tokens_that_end_midway_are_outlived(lane: Lane) -> No
         assert sum(path == "/auth/token" for _, path in proxy.calls) > 1
         assert synced_in(url, lane.origin).keys() == set(map(str, range(3_000)))
     assert lane.letters() == []
+
+
+@pytest.mark.scenario("source_down_midway", "kafka")
+def test_reading_that_fails_for_a_while_goes_on_where_it_was(lane: Lane, caplog: pytest.LogCaptureFixture) -> None:
+    lane.send(upsert(1, 1))
+    with consuming(lane.environ), caplog.at_level(logging.WARNING):
+        lane.wait_until_committed()
+        with failing_polls(KafkaConnectionError("refused")):
+            lane.wait_for(lambda: caplog.text.count("brings nothing at the moment: KafkaConnectionError") > 1)
+        lane.send(upsert(2, 1))
+        lane.wait_until_committed()
+    assert lane.articles().keys() == {"1", "2"}
+
+
+def test_a_topic_that_may_not_be_read_ends_the_consumer_with_one_sentence(lane: Lane) -> None:
+    sentence = f"{lane.topic} cannot be read: TopicAuthorizationFailedError"
+    with failing_polls(TopicAuthorizationFailedError()), pytest.raises(KafkaAway, match=sentence) as ended:
+        consume(lane.environ, Event())
+    assert ended.value.exit_code == 9
+
+
+@contextmanager
+def failing_polls(error: KafkaError) -> Iterator[None]:
+    """Have kafka-python raise as it does when a step of its own fails, while the brokers are there."""
+    with patch("kafka.KafkaConsumer.poll", side_effect=error):
+        yield
+
+
+def test_a_sender_that_waits_in_vain_says_so_and_sends_again_once_the_broker_answers(
+    lane: Lane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_client, "COMMIT_SECONDS", 0)
+    publisher = Publisher(lane.connection, lane.topic)
+    publisher.send([upsert(1, 1)])
+    assert lane.kafka.process is not None
+    lane.kafka.process.send_signal(signal.SIGSTOP)
+    try:
+        monkeypatch.setattr(kafka_client, "SEND_SECONDS", 0.5)
+        with pytest.raises(KafkaAway, match=f"{lane.topic} takes no messages: KafkaTimeoutError"):
+            publisher.send([upsert(2, 1)])
+    finally:
+        lane.kafka.process.send_signal(signal.SIGCONT)
+    monkeypatch.undo()
+    publisher.send([upsert(3, 1)])
+    publisher.close()
+    assert lane.behind() in (2, 3)
 
 
 @pytest.mark.scenario("source_down_at_start", "kafka")
