@@ -96,7 +96,8 @@ class Script:
 
     def started(self, *more: str) -> subprocess.Popen[bytes]:
         """Start it in a process of its own."""
-        command = [sys.executable, "-m", "integration.sync_script", *self.arguments, *more]
+        module = ("-X", "faulthandler", "-m", "integration.sync_script")
+        command = [sys.executable, *module, *self.arguments, *more]
         return subprocess.Popen(
             command, env=_environment(self.environment), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

@@ -182,8 +182,18 @@ def test_a_person_who_is_tired_of_waiting_for_the_core_ends_the_run_at_once(scri
     assert waiting.stderr is not None
     assert b"The core is away" in waiting.stderr.readline()
     waiting.send_signal(signal.SIGINT)
-    assert b"interrupted" in waiting.communicate(timeout=20)[1]
+    told = last_words(waiting)
+    assert "interrupted" in told, told
     assert waiting.returncode == 130
+
+
+def last_words(process: "subprocess.Popen[bytes]") -> str:
+    """What it writes to its end; where that does not come, what each thread of it does."""
+    try:
+        return process.communicate(timeout=20)[1].decode()
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        return process.communicate()[1].decode()
 
 
 def test_a_state_belongs_to_no_target_before_something_was_confirmed(script: Script, base: Base) -> None:

@@ -9,8 +9,12 @@ import random
 import shutil
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -18,11 +22,16 @@ import pytest
 from tests.integration.bases import times_created
 from tests.integration.synapse.changes import of_base_a, outcomes, upsert, used
 from tests.integration.synapse.core_door import Answer, Behaviour, Call, answering, faithful, short_lived, slow
-from tests.integration.synapse.running import Synapse
+from tests.integration.synapse.running import PATIENCE_SECONDS, Synapse
 from tests.live import call
 from tests.servers import free_port
 
 KILLS = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
+CLIENTS = 4
+GIVEN_UP = 4
+KEYS = range(300)
+UNCLAIMED = "a callback is not registered"
+UNCONFIRMED = (503, '{"code": "unavailable", "detail": "The changes are not confirmed: send them again"}')
 CHANCE = random.Random(os.environ.get("LAKEPORT_SEED", "1"))
 
 
@@ -78,6 +87,61 @@ def test_a_core_that_is_slow_is_given_up_and_what_it_did_all_the_same_is_harmles
     synapse.wait_for(lambda: synapse.send(body)[0] == 200)
     assert of_base_a(synapse) == synapse.base.rows()
     assert times_created(synapse.core, synapse.origin)["slow"] == 1
+
+
+@pytest.mark.scenario("core_slow", "synapse")
+def test_after_calls_that_were_given_up_each_client_is_answered_what_is_his(synapse: Synapse) -> None:
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for _ in range(GIVEN_UP):
+            give_one_up(synapse)
+            answers = clients.map(partial(ask_for, synapse), KEYS)
+            mine = (about(key) for key in KEYS)
+            assert [each for each in zip(answers, mine, strict=True) if each[0] not in (each[1], UNCONFIRMED)] == []
+    assert [each.body for each in synapse.door.batches if not is_whole(each.body)] == []
+
+
+def give_one_up(synapse: Synapse) -> None:
+    """Have a call answered when its client is gone."""
+    is_gone = Event()
+    unclaimed = synapse.log().count(UNCLAIMED)
+    synapse.door.behaviour = echoing(is_gone)
+    assert ask_for(synapse, 0) == UNCONFIRMED
+    is_gone.set()
+    synapse.wait_for(lambda: synapse.log().count(UNCLAIMED) > unclaimed)
+    synapse.wait_for(lambda: ask_for(synapse, 0) == about(0))
+
+
+def is_whole(body: bytes) -> bool:
+    """Whether it is what somebody sent: garbled with another's, it is no JSON."""
+    try:
+        return "operations" in json.loads(body)
+    except ValueError:
+        return False
+
+
+def ask_for(synapse: Synapse, key: int) -> tuple[int, str]:
+    """What a client is answered to a change of a key."""
+    return synapse.send({"operations": [upsert(synapse, str(key), 1)]})
+
+
+def about(key: object) -> tuple[int, str]:
+    """A refusal that names a key."""
+    return 429, json.dumps({"about": str(key)})
+
+
+def echoing(is_open: Event) -> Behaviour:
+    """To each batch, as soon as that is set, a refusal that names its first key."""
+
+    def behave(each: Call, ask: Callable[[], Answer]) -> Answer:
+        if each.path != "/articles/batch":
+            return ask()
+        if not is_whole(each.body):
+            return Answer(400)
+        status, text = about(json.loads(each.body)["operations"][0]["external_id"])
+        is_open.wait(PATIENCE_SECONDS)
+        return Answer(status, text.encode(), {"Content-Type": "application/json"})
+
+    return behave
 
 
 @pytest.mark.scenario("core_busy", "synapse")
