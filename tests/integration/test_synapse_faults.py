@@ -29,7 +29,7 @@ from tests.servers import free_port
 KILLS = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
 CLIENTS = 4
 GIVEN_UP = 4
-KEYS = range(300)
+KEYS = [f"own {number}" for number in range(300)]
 UNCLAIMED = "a callback is not registered"
 UNCONFIRMED = (503, '{"code": "unavailable", "detail": "The changes are not confirmed: send them again"}')
 CHANCE = random.Random(os.environ.get("LAKEPORT_SEED", "1"))
@@ -98,6 +98,8 @@ def test_after_calls_that_were_given_up_each_client_is_answered_what_is_his(syna
             mine = (about(key) for key in KEYS)
             assert [each for each in zip(answers, mine, strict=True) if each[0] not in (each[1], UNCONFIRMED)] == []
     assert [each.body for each in synapse.door.batches if not is_whole(each.body)] == []
+    synapse.door.behaviour = faithful
+    synapse.wait_for(lambda: synapse.articles().keys() & {"given up", *KEYS} == {"given up"})
 
 
 def give_one_up(synapse: Synapse) -> None:
@@ -105,10 +107,10 @@ def give_one_up(synapse: Synapse) -> None:
     is_gone = Event()
     unclaimed = synapse.log().count(UNCLAIMED)
     synapse.door.behaviour = echoing(is_gone)
-    assert ask_for(synapse, 0) == UNCONFIRMED
+    assert ask_for(synapse, "given up") == UNCONFIRMED
     is_gone.set()
     synapse.wait_for(lambda: synapse.log().count(UNCLAIMED) > unclaimed)
-    synapse.wait_for(lambda: ask_for(synapse, 0) == about(0))
+    synapse.wait_for(lambda: ask_for(synapse, KEYS[0]) == about(KEYS[0]))
 
 
 def is_whole(body: bytes) -> bool:
@@ -119,14 +121,14 @@ def is_whole(body: bytes) -> bool:
         return False
 
 
-def ask_for(synapse: Synapse, key: int) -> tuple[int, str]:
+def ask_for(synapse: Synapse, key: str) -> tuple[int, str]:
     """What a client is answered to a change of a key."""
-    return synapse.send({"operations": [upsert(synapse, str(key), 1)]})
+    return synapse.send({"operations": [upsert(synapse, key, 1)]})
 
 
-def about(key: object) -> tuple[int, str]:
+def about(key: str) -> tuple[int, str]:
     """A refusal that names a key."""
-    return 429, json.dumps({"about": str(key)})
+    return 429, json.dumps({"about": key})
 
 
 def echoing(is_open: Event) -> Behaviour:
