@@ -59,7 +59,7 @@ class Consumer:
             yield cls(settings, core, metrics)
 
     def carry(self, destination: Destination, stopping: Event) -> None:
-        """Be a member of the group until `stopping` is set. Raises CoreRefused."""
+        """Be a member of the group until `stopping` is set. Raises CoreRefused, KafkaAway."""
         subscription = self._subscription(stopping)
         if subscription is None:
             return

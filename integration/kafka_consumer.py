@@ -19,7 +19,7 @@ def main() -> int:
 
 
 def consume(environ: Mapping[str, str], stopping: Event) -> None:
-    """Be a member of the group until `stopping` is set. Raises Misconfigured, CoreRefused."""
+    """Be a member of the group until `stopping` is set. Raises Misconfigured, CoreRefused, KafkaAway."""
     settings = KafkaSettings.load(environ)
     reader = Reader(settings.kafka_origin, read_mapping(settings.kafka_mapping), settings.kafka_message_bytes)
     with Consumer.open(settings, environ, ROUTE, settings.kafka_origin) as consumer:

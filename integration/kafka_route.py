@@ -55,7 +55,7 @@ class KafkaRoute:
     oldest_ms: int | None = None
 
     def run(self, stopping: Event) -> None:
-        """Work until told to stop; then wait a while for what is on its way. Raises what `deliver` raised."""
+        """Work until told to stop; then wait a while for what is on its way. Raises KafkaAway, and as `deliver`."""
         self.metrics.measure_lag(lambda: self.oldest_ms)
         while not stopping.is_set():
             self._turn()

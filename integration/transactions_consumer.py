@@ -22,7 +22,7 @@ def main() -> int:
 
 
 def consume(environ: Mapping[str, str], stopping: Event) -> None:
-    """Be a member of the group until `stopping` is set. Raises Misconfigured, CoreRefused."""
+    """Be a member of the group until `stopping` is set. Raises Misconfigured, CoreRefused, KafkaAway."""
     given = {name: value for name, value in environ.items() if value}
     settings = KafkaSettings.load({**DEFAULTS, **given})
     with Consumer.open(settings, environ, ROUTE, settings.kafka_topic) as consumer:

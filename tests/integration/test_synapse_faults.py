@@ -1,6 +1,6 @@
 """The WSO2 route on a real Apache Synapse, with a core that fails, logins that are refused, and an end at any moment.
 
-It is killed twice at moments chosen by LAKEPORT_SEED; with LAKEPORT_FULL=1 twenty times.
+It is killed twice at moments chosen by LAKEPORT_SEED, and gives two calls up; with LAKEPORT_FULL=1 twenty times.
 """
 
 import json
@@ -26,9 +26,8 @@ from tests.integration.synapse.running import PATIENCE_SECONDS, Synapse
 from tests.live import call
 from tests.servers import free_port
 
-KILLS = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
+TIMES = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
 CLIENTS = 4
-GIVEN_UP = 4
 KEYS = [f"own {number}" for number in range(300)]
 UNCLAIMED = "a callback is not registered"
 UNCONFIRMED = (503, '{"code": "unavailable", "detail": "The changes are not confirmed: send them again"}')
@@ -92,7 +91,7 @@ def test_a_core_that_is_slow_is_given_up_and_what_it_did_all_the_same_is_harmles
 @pytest.mark.scenario("core_slow", "synapse")
 def test_after_calls_that_were_given_up_each_client_is_answered_what_is_his(synapse: Synapse) -> None:
     with ThreadPoolExecutor(CLIENTS) as clients:
-        for _ in range(GIVEN_UP):
+        for _ in range(TIMES):
             give_one_up(synapse)
             answers = clients.map(partial(ask_for, synapse), KEYS)
             mine = (about(key) for key in KEYS)
@@ -103,12 +102,14 @@ def test_after_calls_that_were_given_up_each_client_is_answered_what_is_his(syna
 
 
 def give_one_up(synapse: Synapse) -> None:
-    """Have a call answered when its client is gone."""
-    is_gone = Event()
-    unclaimed = synapse.log().count(UNCLAIMED)
-    synapse.door.behaviour = echoing(is_gone)
+    """Have a call answered when its client is gone, and others have been answered since."""
+    is_late = Event()
+    unclaimed, stored = synapse.log().count(UNCLAIMED), synapse.events("stored.answered")
+    synapse.door.behaviour = echoing(partial(is_late.wait, PATIENCE_SECONDS))
     assert ask_for(synapse, "given up") == UNCONFIRMED
-    is_gone.set()
+    synapse.door.behaviour = echoing()
+    synapse.wait_for(lambda: synapse.events("stored.answered") > stored)
+    is_late.set()
     synapse.wait_for(lambda: synapse.log().count(UNCLAIMED) > unclaimed)
     synapse.wait_for(lambda: ask_for(synapse, KEYS[0]) == about(KEYS[0]))
 
@@ -131,8 +132,8 @@ def about(key: str) -> tuple[int, str]:
     return 429, json.dumps({"about": key})
 
 
-def echoing(is_open: Event) -> Behaviour:
-    """To each batch, as soon as that is set, a refusal that names its first key."""
+def echoing(wait: Callable[[], object] = int) -> Behaviour:
+    """To each batch, after such a wait, a refusal that names its first key."""
 
     def behave(each: Call, ask: Callable[[], Answer]) -> Answer:
         if each.path != "/articles/batch":
@@ -140,7 +141,7 @@ def echoing(is_open: Event) -> Behaviour:
         if not is_whole(each.body):
             return Answer(400)
         status, text = about(json.loads(each.body)["operations"][0]["external_id"])
-        is_open.wait(PATIENCE_SECONDS)
+        wait()
         return Answer(status, text.encode(), {"Content-Type": "application/json"})
 
     return behave
@@ -307,7 +308,7 @@ def test_what_was_on_its_way_when_it_ended_comes_after_the_next_start(synapse: S
 
 @pytest.mark.scenario("killed", "synapse")
 def test_kills_at_random_moments_lose_and_double_nothing(synapse: Synapse) -> None:
-    for number in range(KILLS):
+    for number in range(TIMES):
         keys = range(1_000 + 10 * number, 1_010 + 10 * number)
         synapse.base.fill(keys)
         synapse.base.execute(f"update articles set content = 'kill {number}' where id between 8 and 20")
