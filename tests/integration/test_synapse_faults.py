@@ -1,6 +1,6 @@
 """The WSO2 route on a real Apache Synapse, with a core that fails, logins that are refused, and an end at any moment.
 
-It is killed twice at moments chosen by LAKEPORT_SEED, and gives two calls up; with LAKEPORT_FULL=1 twenty times.
+It is killed twice at moments chosen by LAKEPORT_SEED; with LAKEPORT_FULL=1 twenty times.
 """
 
 import json
@@ -9,12 +9,8 @@ import random
 import shutil
 import signal
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from threading import Event
 from typing import Any
 
 import pytest
@@ -22,15 +18,11 @@ import pytest
 from tests.integration.bases import times_created
 from tests.integration.synapse.changes import of_base_a, outcomes, upsert, used
 from tests.integration.synapse.core_door import Answer, Behaviour, Call, answering, faithful, short_lived, slow
-from tests.integration.synapse.running import PATIENCE_SECONDS, Synapse
+from tests.integration.synapse.running import Synapse
 from tests.live import call
 from tests.servers import free_port
 
-TIMES = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
-CLIENTS = 4
-KEYS = [f"own {number}" for number in range(300)]
-UNCLAIMED = "a callback is not registered"
-UNCONFIRMED = (503, '{"code": "unavailable", "detail": "The changes are not confirmed: send them again"}')
+KILLS = 20 if os.environ.get("LAKEPORT_FULL") == "1" else 2
 CHANCE = random.Random(os.environ.get("LAKEPORT_SEED", "1"))
 
 
@@ -86,65 +78,6 @@ def test_a_core_that_is_slow_is_given_up_and_what_it_did_all_the_same_is_harmles
     synapse.wait_for(lambda: synapse.send(body)[0] == 200)
     assert of_base_a(synapse) == synapse.base.rows()
     assert times_created(synapse.core, synapse.origin)["slow"] == 1
-
-
-@pytest.mark.scenario("core_slow", "synapse")
-def test_after_calls_that_were_given_up_each_client_is_answered_what_is_his(synapse: Synapse) -> None:
-    with ThreadPoolExecutor(CLIENTS) as clients:
-        for _ in range(TIMES):
-            give_one_up(synapse)
-            answers = clients.map(partial(ask_for, synapse), KEYS)
-            mine = (about(key) for key in KEYS)
-            assert [each for each in zip(answers, mine, strict=True) if each[0] not in (each[1], UNCONFIRMED)] == []
-    assert [each.body for each in synapse.door.batches if not is_whole(each.body)] == []
-    synapse.door.behaviour = faithful
-    synapse.wait_for(lambda: synapse.articles().keys() & {"given up", *KEYS} == {"given up"})
-
-
-def give_one_up(synapse: Synapse) -> None:
-    """Have a call answered when its client is gone, and others have been answered since."""
-    is_late = Event()
-    unclaimed, stored = synapse.log().count(UNCLAIMED), synapse.events("stored.answered")
-    synapse.door.behaviour = echoing(partial(is_late.wait, PATIENCE_SECONDS))
-    assert ask_for(synapse, "given up") == UNCONFIRMED
-    synapse.door.behaviour = echoing()
-    synapse.wait_for(lambda: synapse.events("stored.answered") > stored)
-    is_late.set()
-    synapse.wait_for(lambda: synapse.log().count(UNCLAIMED) > unclaimed)
-    synapse.wait_for(lambda: ask_for(synapse, KEYS[0]) == about(KEYS[0]))
-
-
-def is_whole(body: bytes) -> bool:
-    """Whether it is what somebody sent: garbled with another's, it is no JSON."""
-    try:
-        return "operations" in json.loads(body)
-    except ValueError:
-        return False
-
-
-def ask_for(synapse: Synapse, key: str) -> tuple[int, str]:
-    """What a client is answered to a change of a key."""
-    return synapse.send({"operations": [upsert(synapse, key, 1)]})
-
-
-def about(key: str) -> tuple[int, str]:
-    """A refusal that names a key."""
-    return 429, json.dumps({"about": key})
-
-
-def echoing(wait: Callable[[], object] = int) -> Behaviour:
-    """To each batch, after such a wait, a refusal that names its first key."""
-
-    def behave(each: Call, ask: Callable[[], Answer]) -> Answer:
-        if each.path != "/articles/batch":
-            return ask()
-        if not is_whole(each.body):
-            return Answer(400)
-        status, text = about(json.loads(each.body)["operations"][0]["external_id"])
-        wait()
-        return Answer(status, text.encode(), {"Content-Type": "application/json"})
-
-    return behave
 
 
 @pytest.mark.scenario("core_busy", "synapse")
@@ -308,7 +241,7 @@ def test_what_was_on_its_way_when_it_ended_comes_after_the_next_start(synapse: S
 
 @pytest.mark.scenario("killed", "synapse")
 def test_kills_at_random_moments_lose_and_double_nothing(synapse: Synapse) -> None:
-    for number in range(TIMES):
+    for number in range(KILLS):
         keys = range(1_000 + 10 * number, 1_010 + 10 * number)
         synapse.base.fill(keys)
         synapse.base.execute(f"update articles set content = 'kill {number}' where id between 8 and 20")

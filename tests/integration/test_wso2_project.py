@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree.ElementTree import fromstring
+from xml.etree.ElementTree import Element, fromstring
 
 import pytest
 
@@ -191,3 +191,24 @@ def mutated(text: str) -> Iterator[str]:
     for mutant in TWIN_MUTANTS:
         assert mutant.old in text, mutant.old
         yield text.replace(mutant.old, mutant.new, 1)
+
+
+@pytest.mark.parametrize("name", ["NotDone", "StoredDone"])
+def test_what_the_twin_answers_itself_after_a_call_has_a_buffer_of_its_own(name: str) -> None:
+    named = fromstring(TWIN).iter(SYNAPSE + "sequence")  # noqa: S314  (our own file)
+    assert_answers_in_a_buffer_of_its_own(next(each for each in named if each.get("name") == name))
+
+
+@pytest.mark.parametrize(("name", "path"), [("NotDone", "."), ("StoredAnswered", f".//{SYNAPSE}default")])
+def test_what_the_project_answers_itself_after_a_call_has_a_buffer_of_its_own(name: str, path: str) -> None:
+    (sequence,) = (each.root for each in read_project(ROUTE).artifacts if each.name == name)
+    branch = sequence.find(path)
+    assert branch is not None
+    assert_answers_in_a_buffer_of_its_own(branch)
+
+
+def assert_answers_in_a_buffer_of_its_own(sequence: Element) -> None:
+    """In the call's own, Synapse mixed what clients sent: it gives that back twice when the call is given up."""
+    *_, before, answer = sequence
+    assert answer.get("key") == "Respond"
+    assert (before.get("name"), before.get("action"), before.get("scope")) == ("pass-through.pipe", "remove", "axis2")
