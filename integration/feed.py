@@ -1,6 +1,7 @@
 """`python -m integration.feed`: made-up shops that sell all the time, so that there are live figures to look at."""
 
 import os
+import secrets
 import signal
 import sys
 import time
@@ -55,10 +56,15 @@ def main(
         _destination(os.environ, target, dataset, patience) as send,
         _stopping() as (stopping, signals),
     ):
-        shops = Shops(SystemRandom().getrandbits(32) if seed is None else seed, f"live-{int(time.time()):x}", corrupt)
+        shops = Shops(SystemRandom().getrandbits(32) if seed is None else seed, run_name(), corrupt)
         Feed(shops, send, stopping).run(rate, count)
         if signal.SIGINT in signals:
             sys.exit(130)
+
+
+def run_name() -> str:
+    """What a run's transactions are called by, in the order of runs; two that begin at once differ."""
+    return f"live-{int(time.time()):x}-{secrets.token_hex(4)}"
 
 
 class Feed:

@@ -15,6 +15,7 @@ import pytest
 from deltalake import DeltaTable
 
 from integration.envelopes import Message
+from integration.feed import run_name
 from integration.kafka_client import read_topic
 from integration.shops import FAULTS, Shops
 from rest_api.database import utc_now
@@ -91,6 +92,11 @@ def test_live_figures_move_and_wrong_events_are_kept(shop_core: LiveCore) -> Non
     admin = shop_core.log_in("admin", shop_core.admin_password)
     spent = shop_core.call("GET", "/analytics/spend?window=5m", token=admin)[1]["data"]
     assert sum(each["transactions"] for each in spent) >= accepted
+
+
+def test_feeds_that_begin_in_the_same_second_sell_under_different_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 1_800_000_000.0)
+    assert len({run_name() for _ in range(20)}) == 20
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 130)])
