@@ -91,8 +91,10 @@ class Subscription:
         return Polled(self._lost(), found)
 
     def _found(self, timeout_ms: int) -> list[Record]:
+        # Not within what is passed over: who left the group and did not join again would read nothing for ever.
+        longest_ms = timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS)
         try:
-            found = self._consumer.poll(timeout_ms if self._is_settled() else max(timeout_ms, JOIN_MS))
+            found = self._consumer.poll(longest_ms)
         except RetriableError as error:
             # Where the brokers are away, some of its steps wait for them and others raise.
             log.warning("%s brings nothing at the moment: %s", self._topic, type(error).__name__)
