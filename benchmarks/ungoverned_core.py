@@ -7,6 +7,7 @@ from flask import Response, g
 from rest_api import app, auth
 from rest_api.door import Door
 from rest_api.proxies import TrustedProxies
+from rest_api.services.audit_trail import Wait, no_wait
 
 APP = "benchmarks.ungoverned_core:create_app_from_environment"
 
@@ -27,5 +28,6 @@ def _let_in(_admission: auth.Admission | None) -> None:
     """Whoever it is."""
 
 
-def _forget(door: Door, _response: Response) -> None:
+def _forget(door: Door, _response: Response) -> Wait:
     door.db.session.remove()
+    return no_wait

@@ -56,7 +56,7 @@ from rest_api.resources import auth as auth_resource
 from rest_api.resources.wire import IdConverter
 from rest_api.services import changes
 from rest_api.services import events as event_service
-from rest_api.services.audit import AuditChain
+from rest_api.services.audit_trail import AuditTrail
 from rest_api.services.datasets import Datasets
 from rest_api.services.ingestion import Ingestion
 from rest_api.services.logins import LoginGate
@@ -168,7 +168,7 @@ def create_app(settings: Settings) -> Flask:
         settings=settings,
         db=db,
         engine=engine,
-        chain=AuditChain(settings.audit_key.encode(), settings.heads_dir, connections),
+        trail=AuditTrail(settings.audit_key.encode(), settings.heads_dir, connections),
         rates=RateLimit(settings.requests_per_minute),
         queue=Queue(settings.running_requests, settings.queue_seconds),
         places=Places(settings.waiting_requests, settings.waiting_requests_per_user),

@@ -29,7 +29,8 @@ from rest_api.errors import Invalid, Refusal, TooLarge
 from rest_api.limits import Queue, RateLimit
 from rest_api.observability import RequestMetrics
 from rest_api.places import Places
-from rest_api.services.audit import NO_BODY, AuditChain, AuditEntry, Body, printable, redact, redact_query
+from rest_api.services.audit import NO_BODY, AuditEntry, Body, printable, redact, redact_query
+from rest_api.services.audit_trail import AuditTrail, Wait, no_wait
 from rest_api.settings import Settings
 
 METHODS = frozenset(method.value for method in HTTPMethod)
@@ -73,7 +74,7 @@ class Door:
     settings: Settings
     db: SQLAlchemy
     engine: Engine
-    chain: AuditChain
+    trail: AuditTrail
     rates: RateLimit
     queue: Queue
     places: Places
@@ -107,12 +108,14 @@ class Door:
         """Commit and record what happened, then let the answer out; without its record it stays in."""
         response = self._answer_conditionally(response)
         try:
-            self._settle(response)
+            wait_for_record = self._settle(response)
+            self._dress(response)
+            wait_for_record()
         except Exception as error:  # noqa: BLE001  (whatever it was, an answer is made of it)
             self.db.session.rollback()
             response.close()  # a stream that nobody will read holds a place and a query
             response = problems.answer(error)
-        self._dress(response)
+            self._dress(response)
         self._observe_later(response)
         return response
 
@@ -165,8 +168,8 @@ class Door:
 
     def record_end(self, entry: AuditEntry) -> None:
         """Record the end of a stream, whose request is over. Raises Unavailable, OSError."""
-        self.chain.record(entry)
-        self.chain.seal()
+        self.trail.record(entry)()
+        self.trail.seal()
 
     def _request_id(self) -> str:
         given = request.headers.get("X-Request-ID", "")
@@ -221,19 +224,30 @@ class Door:
             return b""
         return bytes(g.body)
 
-    def _settle(self, response: Response) -> None:
+    def _settle(self, response: Response) -> Wait:
+        """Commit what changed with its entry, or begin to write the entry alone, which is then still to wait for."""
         session = self.db.session
         if not self._is_recorded():
-            return session.remove()
+            session.remove()
+            return no_wait
         if self._is_anonymous_refusal(response):
             self.metrics.unauthenticated.inc()
-            return session.remove()
+            session.remove()
+            return no_wait
         entry = self.entry(response.status_code)
         if self._keeps_changes(response):
             idempotency.keep(session, response)
-            return self.chain.commit(session(), entry)
-        session.remove()
-        return self.chain.record(entry)
+            self.trail.commit(session(), entry)
+            return no_wait
+        return self._record_alone(entry)
+
+    def _record_alone(self, entry: AuditEntry) -> Wait:
+        if not auth.changes_nothing():
+            self.db.session.remove()  # on SQLite its write lock would keep the entry out
+            return self.trail.record(entry)
+        wait_for_record = self.trail.record(entry)
+        self.db.session.remove()
+        return wait_for_record
 
     def _is_anonymous_refusal(self, response: Response) -> bool:
         if response.status_code != 401 or g.get("principal") or "username" in g.record:
@@ -296,7 +310,7 @@ class Door:
             ms=round(call.seconds * 1e3, 1),
         )
         try:
-            self.chain.seal()
+            self.trail.seal()
         except OSError:
             log.exception("audit head not sealed; no call is answered until it is")
 

@@ -1,40 +1,20 @@
-"""The audit trail: chains of entries that nobody can edit, thin out or cut short without it being found.
-
-Every process writes a chain of its own. An entry's HMAC covers its content and the HMAC of the entry before it, so that
-an edit or a removal breaks the chain; how far each chain has come is sealed in a file outside the database, so that a
-cut is found too. Who holds AUDIT_KEY can forge all of it, and who can put back older copies of the database *and* of
-the sealed heads can hide what came after them: keep copies of the heads elsewhere.
-"""
+"""What the audit trail keeps of a call, without its secrets, and the HMAC that links it to the entry before it."""
 
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from pathlib import Path
-from threading import Lock
 from typing import Any, NamedTuple
 from urllib.parse import unquote
-from uuid import uuid4
 
 import orjson
-from sqlalchemy import insert
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session
-
-from rest_api.database import BUSY_TIMEOUT_SECONDS, begin_write
-from rest_api.errors import Unavailable
-from rest_api.models.audit import AuditRecord
-from rest_api.services.audit_heads import Head, HeadFile
-from rest_api.statements import DriverConnections, Statement
 
 BODY_BYTES = 65_536
 REDACTED = "[redacted]"
 # Also as they are misspelt or written in other APIs: what is refused is recorded too.
 _SECRET_NAME = re.compile(r"(?i)pass|pas+w|pwd|secret|token|credential|api.?key|authori[sz]ation|^(old|new)$")
-GENESIS = ""
 
 
 class AuditEntry(NamedTuple):
@@ -69,93 +49,6 @@ class Body:
 
 NO_BODY = Body(None, 0, None)
 _content = attrgetter(*AuditEntry._fields)
-COLUMNS = (*AuditEntry._fields, *Head._fields)
-
-
-class AuditChain:
-    """The chain of this process; it begins with the first entry."""
-
-    def __init__(self, key: bytes, heads_dir: Path, connections: DriverConnections) -> None:
-        self._key = key
-        self._begun_mac = begun_mac(key)
-        self._insert = Statement.compiled(insert(AuditRecord).inline(), connections.dialect, COLUMNS)
-        self._connections = connections
-        self._heads_dir = heads_dir
-        self._lock = Lock()
-        self._line = Lock()
-        self._head: Head | None = None
-        self._sealed: Head | None = None
-        self._file: HeadFile | None = None
-
-    def record(self, entry: AuditEntry) -> None:
-        """Write an entry in a transaction of its own. Raises Unavailable where it cannot be written."""
-        # Who waits for SQLite's write lock looks for it ever less often; a line of our own moves up at once.
-        if not self._line.acquire(timeout=BUSY_TIMEOUT_SECONDS):
-            raise _not_recorded()
-        try:
-            # The database's write lock is taken before the chain's, here as in a request's own transaction.
-            with self._connections.lent() as connection:
-                cursor = connection.cursor()
-                begin_write(self._connections.dialect, cursor)
-                with self._lock:
-                    self._append(cursor.execute, connection.commit, entry)
-        except (SQLAlchemyError, OSError) as error:
-            raise _not_recorded() from error
-        finally:
-            self._line.release()
-
-    def commit(self, session: Session, entry: AuditEntry) -> None:
-        """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""
-        session.flush()
-        execute = session.connection().exec_driver_sql
-        with self._lock:
-            self._append(execute, session.commit, entry)
-
-    def seal(self) -> None:
-        """Seal how far the chain has come, once the answers have left that it tells of. Raises OSError.
-
-        Where that was not done the next entry does it first: the sealed head is one entry behind at most.
-        """
-        with self._lock:
-            self._seal()
-
-    def _append(self, execute: Callable[..., Any], commit: Callable[[], None], entry: AuditEntry) -> None:
-        try:
-            self._seal()
-        except OSError as error:
-            raise _not_recorded() from error
-        try:
-            head = self._begun()
-            new = head.followed_by(link(self._begun_mac, head.chain, head.sequence + 1, head.hmac, entry))
-            execute(self._insert.sql, self._insert.parameters(dict(zip(COLUMNS, (*entry, *new), strict=True))))
-        except (SQLAlchemyError, OSError) as error:
-            self._abandon()
-            raise _not_recorded() from error
-        try:
-            commit()
-        except BaseException:
-            # Whether the entry is there is not known, so that nothing may follow it.
-            self._abandon()
-            raise
-        self._head = new
-
-    def _begun(self) -> Head:
-        if self._head is None:
-            chain = uuid4().hex
-            self._file = HeadFile.create(self._heads_dir, chain, self._key)
-            self._head = self._sealed = Head(chain, 0, GENESIS)
-        return self._head
-
-    def _seal(self) -> None:
-        if self._file is None or self._head is None or self._head is self._sealed:
-            return
-        self._file.write(self._head)
-        self._sealed = self._head
-
-    def _abandon(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._head = self._file = None
 
 
 def begun_mac(key: bytes) -> hmac.HMAC:
@@ -224,7 +117,3 @@ def _without_secrets(value: Any, also: frozenset[str]) -> Any:
     if isinstance(value, list):
         return [_without_secrets(each, also) for each in value]
     return value
-
-
-def _not_recorded() -> Unavailable:
-    return Unavailable("The call cannot be recorded, so it is not answered", retry_after_seconds=1)

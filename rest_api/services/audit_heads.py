@@ -9,6 +9,8 @@ import orjson
 
 SUFFIX = ".head"
 LINE_BYTES = 512
+GENESIS = ""
+"""What stands in the place of an HMAC before the first entry of a chain."""
 
 
 class Head(NamedTuple):

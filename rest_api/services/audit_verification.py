@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from rest_api.database import READ_ONLY
 from rest_api.errors import Conflict
 from rest_api.models.audit import AuditCheckpoint, AuditRecord
-from rest_api.services.audit import GENESIS, begun_mac, link
-from rest_api.services.audit_heads import Head, read_heads, seal
+from rest_api.services.audit import begun_mac, link
+from rest_api.services.audit_heads import GENESIS, Head, read_heads, seal
 
 CHUNK_ROWS = 2_000
 MAX_FINDINGS = 100

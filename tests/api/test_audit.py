@@ -1,8 +1,10 @@
 """`/audit`: every call is recorded, secrets are not, and tampering is found."""
 
 import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import math
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -10,10 +12,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
-from rest_api.services import audit
+from rest_api.services import audit_trail
 from rest_api.services.audit_heads import HeadFile
-from rest_api.statements import MOST_LENT
+from rest_api.statements import MOST_LENT, Statement
 from tests.conftest import PASSWORD, Caller, log_in
+
+CALLS = [("GET", None), ("POST", {"title": "x", "content": ""})]
+WRITTEN_BY = pytest.mark.parametrize(
+    "dense_seconds", [pytest.param(0.0, id="a thread beside the call"), pytest.param(math.inf, id="the call itself")]
+)
 
 
 def execute(app: Flask, statement: str, **values: Any) -> None:
@@ -144,22 +151,48 @@ def test_a_head_that_was_altered_or_taken_away_is_found(app: Flask, admin: Calle
     assert problems(admin) == ["the sealed head is missing"]
 
 
+@pytest.mark.parametrize(("method", "body"), CALLS)
 def test_the_head_is_sealed_once_an_answer_has_left_and_never_more_than_one_entry_behind(
-    app: Flask, editor: Caller
+    app: Flask, editor: Caller, method: str, body: Any
 ) -> None:
     def sealed() -> int:
-        (head,) = app.extensions["lakeport"].settings.heads_dir.glob("*.head")
-        return int(json.loads(head.read_bytes())[1])
+        heads = app.extensions["lakeport"].settings.heads_dir.glob("*.head")
+        return sum(int(json.loads(head.read_bytes())[1]) for head in heads)
 
-    editor.get("/articles").close()
+    editor.call(method, "/articles", json=body).close()
     whole = sealed()
-    held = editor.get("/articles")
+    held = editor.call(method, "/articles", json=body)
     assert sealed() == whole
-    also_held = editor.post("/articles", {"title": "x", "content": ""})
+    also_held = editor.call(method, "/articles", json=body)
     assert sealed() == whole + 1
     held.close()
     also_held.close()
     assert sealed() == whole + 2
+
+
+@WRITTEN_BY
+def test_no_answer_leaves_before_its_record_is_there(
+    app: Flask, admin: Caller, reader: Caller, database_url: str, dense_seconds: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit_trail, "DENSE_SECONDS", dense_seconds)
+    with ThreadPoolExecutor(2) as pool:
+        with no_writing(app, database_url):
+            answers = [pool.submit(reader.get, "/articles") for _ in range(2)]
+            assert not wait(answers, timeout=0.5).done
+        assert [answer.result(timeout=30).status_code for answer in answers] == [200] * 2
+    assert len(entries(admin, "path=/articles&username=rita")) == 2
+    assert problems(admin) == []
+
+
+@contextmanager
+def no_writing(app: Flask, database_url: str) -> Iterator[None]:
+    """Keep everybody else from writing audit entries."""
+    with app.app_context():
+        engine = app.extensions["sqlalchemy"].engine
+    with engine.begin() as connection:
+        if database_url.startswith("postgresql"):
+            connection.execute(text("lock table audit_records in exclusive mode"))
+        yield
 
 
 def test_a_call_is_refused_until_the_head_before_it_is_sealed(
@@ -178,9 +211,11 @@ def test_a_call_is_refused_until_the_head_before_it_is_sealed(
     assert problems(admin) == []
 
 
+@WRITTEN_BY
 def test_without_its_record_a_call_is_not_answered_and_changes_nothing(
-    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch
+    make_app: Callable[..., Flask], dense_seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(audit_trail, "DENSE_SECONDS", dense_seconds)
     app = make_app()
     editor = log_in(app, "ed")
     execute(app, "alter table audit_records rename to hidden")
@@ -231,18 +266,19 @@ def test_connections_that_were_cut_are_replaced(admin: Caller, reader: Caller, d
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", {"title": "x", "content": ""})])
+@pytest.mark.parametrize(("method", "body"), CALLS)
 def test_a_connection_cut_under_the_record_costs_one_answer(
     editor: Caller, database_url: str, method: str, body: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    linked = audit.link
+    parameters = Statement.parameters
 
-    def cut_and_link(*what: Any) -> str:
-        cut_connections(database_url)
-        return linked(*what)
+    def cut_and_give(statement: Statement, values: Mapping[str, Any]) -> Any:
+        if statement.sql.startswith("INSERT INTO audit_records"):
+            cut_connections(database_url)
+        return parameters(statement, values)
 
     with monkeypatch.context() as broken:
-        broken.setattr(audit, "link", cut_and_link)
+        broken.setattr(Statement, "parameters", cut_and_give)
         answer = editor.call(method, "/articles", json=body)
     assert (answer.status_code, answer.json["code"]) == (503, "unavailable")
     assert editor.get("/articles").json["data"] == []
