@@ -62,13 +62,21 @@ class Leaving:
 
     @classmethod
     def ask(cls, client: GraphQL, query: str) -> "Leaving":
-        """Send a request."""
+        """Send a request; its body only once it is asked for. A server drops what comes together with its end."""
         target = urlsplit(client.url)
         body = json.dumps({"query": query}).encode()
-        headers = {"Host": target.netloc, "Content-Type": "application/json", **client.headers}
+        headers = {
+            "Host": target.netloc,
+            "Content-Type": "application/json",
+            "Expect": "100-continue",
+            **client.headers,
+        }
         lines = [f"{name}: {value}\r\n" for name, value in {**headers, "Content-Length": str(len(body))}.items()]
         connection = socket.create_connection((target.hostname or "", target.port or 0))
-        connection.sendall(f"POST /graphql HTTP/1.1\r\n{''.join(lines)}\r\n".encode() + body)
+        connection.settimeout(PATIENCE_SECONDS)
+        connection.sendall(f"POST /graphql HTTP/1.1\r\n{''.join(lines)}\r\n".encode())
+        assert connection.recv(64).startswith(b"HTTP/1.1 100 ")
+        connection.sendall(body)
         return cls(connection)
 
     def leave(self) -> None:
