@@ -4,16 +4,14 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Dialect, Double, Engine, create_engine, event, literal_column
+from sqlalchemy import ColumnElement, Double, Engine, create_engine, event, literal_column
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 
 READ_ONLY = {"lakeport_read": True}
 """Execution options of a transaction that only reads: on SQLite it takes no write lock."""
 
 BUSY_TIMEOUT_SECONDS = 15
-BEGIN_WRITE = "begin immediate"
 IN_UTC = "-c timezone=utc"
 TIME_OUTS = ("57014", "25P03")
 """SQLSTATE of a statement that was cancelled, and of a transaction that waited too long and was ended."""
@@ -87,13 +85,7 @@ def _begin(connection: Connection) -> None:
     # A transaction that reads before it writes fails at once when another wrote in between; taking the
     # write lock first makes it wait instead.
     is_read = connection.get_execution_options().get("lakeport_read", False)
-    connection.connection.cursor().execute("begin" if is_read else BEGIN_WRITE)
-
-
-def begin_write(dialect: Dialect, cursor: DBAPICursor) -> None:
-    """Begin a transaction that writes on a driver's cursor; PostgreSQL's driver does so by itself."""
-    if dialect.name == "sqlite":
-        cursor.execute(BEGIN_WRITE)
+    connection.connection.cursor().execute("begin" if is_read else "begin immediate")
 
 
 def database_now(dialect_name: str) -> ColumnElement[float]:

@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from threading import current_thread
 from typing import Any
 
 import psycopg
@@ -182,6 +183,23 @@ def test_no_answer_leaves_before_its_record_is_there(
         assert [answer.result(timeout=30).status_code for answer in answers] == [200] * 2
     assert len(entries(admin, "path=/articles&username=rita")) == 2
     assert problems(admin) == []
+
+
+@pytest.mark.parametrize(("dense_seconds", "writes"), [(0.0, True), (math.inf, False)])
+def test_only_an_entry_that_comes_alone_is_handed_to_the_clerk(
+    reader: Caller, dense_seconds: float, writes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parameters, writers = Statement.parameters, []
+
+    def seen(statement: Statement, values: Mapping[str, Any]) -> Any:
+        if statement.sql.startswith("INSERT INTO audit_records"):
+            writers.append(current_thread().name)
+        return parameters(statement, values)
+
+    monkeypatch.setattr(audit_trail, "DENSE_SECONDS", dense_seconds)
+    monkeypatch.setattr(Statement, "parameters", seen)
+    assert [reader.get("/articles").status_code for _ in range(3)] == [200] * 3
+    assert [name == "clerk" for name in writers] == [writes] * 3
 
 
 @contextmanager
