@@ -118,7 +118,7 @@ class AuditTrail:
         """
         write = partial(self._write_alone, entry)
         errand = None if self._comes_densely() else self._clerk.take(write)
-        return write if errand is None else errand.wait
+        return write if errand is None else errand.result
 
     def commit(self, session: Session, entry: AuditEntry) -> None:
         """Commit a session's changes and the entry that tells of them, both or neither. Raises Unavailable."""

@@ -199,7 +199,7 @@ def test_only_an_entry_that_comes_alone_is_handed_to_the_clerk(
     monkeypatch.setattr(audit_trail, "DENSE_SECONDS", dense_seconds)
     monkeypatch.setattr(Statement, "parameters", seen)
     assert [reader.get("/articles").status_code for _ in range(3)] == [200] * 3
-    assert [name == "clerk" for name in writers] == [writes] * 3
+    assert [name.startswith("clerk") for name in writers] == [writes] * 3
 
 
 @contextmanager
